@@ -1,0 +1,125 @@
+//! Where time, environment and current directory enter. Everything below is handed what it needs.
+
+#![expect(clippy::disallowed_methods, reason = "the one place they enter")]
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use crate::error::{Error, Result};
+use crate::ledger::{Clock, IdentityVariables, Place};
+
+/// Lets the tests fix the time of what they record.
+const TEST_CLOCK: &str = "GIT_AUDIT_TEST_NOW";
+
+/// Where the process stands, after `-C`. Of git's variables, `GIT_INDEX_FILE`, `GIT_OBJECT_DIRECTORY` and their kin are
+/// left out on purpose: an append must reach the repository's own index and objects.
+pub(super) fn place(changes: &[PathBuf]) -> Result<Place> {
+    let here = env::current_dir().map_err(|error| Error::io("find the current directory", error))?;
+    let directory = changes.iter().fold(here, |directory, change| directory.join(change));
+    if !directory.is_dir() {
+        return Err(Error::io(
+            format!("change to {}", directory.display()),
+            std::io::Error::from(std::io::ErrorKind::NotFound),
+        ));
+    }
+    let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let ceilings = env::var_os("GIT_CEILING_DIRECTORIES").unwrap_or_default();
+    Ok(Place {
+        directory,
+        git_dir: path("GIT_DIR"),
+        work_tree: path("GIT_WORK_TREE"),
+        ceilings: env::split_paths(&ceilings).filter(|ceiling| ceiling.is_absolute()).collect(),
+        config: counted_config()
+            .chain(quoted_config(&text("GIT_CONFIG_PARAMETERS").unwrap_or_default()))
+            .collect(),
+        identity: IdentityVariables {
+            author_name: text("GIT_AUTHOR_NAME"),
+            author_email: text("GIT_AUTHOR_EMAIL"),
+            committer_name: text("GIT_COMMITTER_NAME"),
+            committer_email: text("GIT_COMMITTER_EMAIL"),
+            email: text("EMAIL"),
+        },
+        search_path: env::var_os("PATH").filter(|path| path != &OsString::new()),
+        clock: clock()?,
+    })
+}
+
+fn clock() -> Result<Clock> {
+    let Some(fixed) = env::var_os(TEST_CLOCK) else { return Ok(Clock::Live(Utc::now)) };
+    let parsed = fixed.to_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+    parsed.map(Clock::Fixed).ok_or_else(|| Error::Usage(format!("{TEST_CLOCK} is no RFC 3339 time")))
+}
+
+/// `GIT_CONFIG_COUNT`, `GIT_CONFIG_KEY_<n>`, `GIT_CONFIG_VALUE_<n>`.
+fn counted_config() -> impl Iterator<Item = (String, String)> {
+    let count = env::var("GIT_CONFIG_COUNT").ok().and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+    (0..count.min(1000)).filter_map(|number| {
+        let key = env::var(format!("GIT_CONFIG_KEY_{number}")).ok()?;
+        Some((key.to_ascii_lowercase(), env::var(format!("GIT_CONFIG_VALUE_{number}")).ok()?))
+    })
+}
+
+/// `GIT_CONFIG_PARAMETERS`, as `git -c key=value` hands it over: `'key'='value'` or, before git 2.31, `'key=value'`,
+/// shell-quoted, separated by blanks.
+fn quoted_config(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = text.trim_start();
+    while let Some((key, after)) = unquote(rest) {
+        let (key, value, after) = match after.strip_prefix('=') {
+            Some(after) => match unquote(after) {
+                Some((value, after)) => (key, value, after),
+                None => (key, String::new(), after),
+            },
+            None => match key.split_once('=') {
+                Some((key, value)) => (key.to_owned(), value.to_owned(), after),
+                None => (key, "true".to_owned(), after),
+            },
+        };
+        found.push((key.to_ascii_lowercase(), value));
+        rest = after.trim_start();
+    }
+    found
+}
+
+/// One single-quoted shell word at the start of `text`, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut rest = text.strip_prefix('\'')?;
+    let mut word = String::new();
+    loop {
+        let (part, after) = rest.split_once('\'')?;
+        word.push_str(part);
+        // git writes a quote inside as '\'' and an exclamation mark as '\!'.
+        match after
+            .strip_prefix("\\''")
+            .map(|after| ('\'', after))
+            .or_else(|| after.strip_prefix("\\!'").map(|after| ('!', after)))
+        {
+            Some((character, after)) => {
+                word.push(character);
+                rest = after;
+            }
+            None => return Some((word, after)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted_config;
+
+    #[test]
+    fn reads_what_git_hands_over_for_dash_c() {
+        let pairs = |text: &str| {
+            quoted_config(text).into_iter().map(|(key, value)| format!("{key}→{value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(pairs("'User.Name'='A B' 'audit.branch'='x'"), ["user.name→A B", "audit.branch→x"]);
+        assert_eq!(pairs("'user.name=O'\\''Hara'"), ["user.name→O'Hara"]);
+        assert_eq!(pairs("'a.b'='hey'\\!''"), ["a.b→hey!"]);
+        assert_eq!(pairs("'core.bare'"), ["core.bare→true"]);
+        assert_eq!(pairs("'broken"), Vec::<String>::new());
+    }
+}

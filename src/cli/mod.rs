@@ -1,0 +1,161 @@
+//! The command line: arguments in, exit code out. One file per command: it parses, calls `ops`, and hands the outcome
+//! to `output`. Here is what all commands share.
+
+use std::io::{self, BufWriter, ErrorKind, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, Local, Utc};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Error, ExitStatus, Result};
+use crate::ops::Context;
+use crate::output::{Format, Messages, Printer, Reader};
+
+mod environment;
+mod filters;
+mod init;
+mod log;
+mod path;
+mod record;
+mod show;
+
+/// An append-only, tamper-evident ledger of finished tasks, kept in a git branch.
+#[derive(Parser)]
+#[command(
+    name = "git-audit",
+    bin_name = "git audit",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(after_help = "Examples:
+  git audit init
+  git audit record --task-id deploy-42 --status completed --service web
+  git audit log --status failed --days 7
+  git audit show deploy-42
+
+Exit codes: 0 done · 1 failed · 2 invalid input · 5 --strict: differs · 6 recorded, not printed · 7 busy, retry")]
+struct Cli {
+    /// Run as if started in PATH; may be repeated, as in git
+    #[arg(short = 'C', value_name = "PATH", global = true)]
+    directory: Vec<PathBuf>,
+    /// How the answer is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "human", global = true)]
+    format: Format,
+    /// Short for --format json
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::InitArgs),
+    Record(Box<record::RecordArgs>),
+    Show(show::ShowArgs),
+    Path(path::PathArgs),
+    Log(log::LogArgs),
+}
+
+/// How long a writing command waits.
+#[derive(clap::Args)]
+struct WaitArgs {
+    /// Wait at most this many seconds for other writers; then exit 7 with nothing changed
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    timeout: Duration,
+}
+
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds: f64 =
+        text.parse().map_err(|_| "expected a number of seconds, such as 30 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// What a command works with.
+struct Session {
+    context: Context,
+    printer: Printer,
+    messages: Messages,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let mut messages = Messages::new(Box::new(io::stderr()));
+    let command = Cli::command();
+    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            messages.lines(&error.render().to_string());
+            return ExitStatus::Invalid.into();
+        }
+        Err(help) => {
+            // A pipe that was closed early ends help quietly, as it does any answer.
+            _ = help.print();
+            return ExitStatus::Done.into();
+        }
+    };
+    match run(cli, messages) {
+        Ok(status) => status.into(),
+        Err((error, mut messages)) => fail(&error, &mut messages).into(),
+    }
+}
+
+fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
+    let place = match environment::place(&cli.directory) {
+        Ok(place) => place,
+        Err(error) => return Err((error, messages)),
+    };
+    let format = if cli.json { Format::Json } else { cli.format };
+    let printer = Printer::new(Box::new(BufWriter::new(io::stdout())), format, reader());
+    let context = Context { place, timeout: Duration::from_secs(30) };
+    let mut session = Session { context, printer, messages };
+    let done = match cli.command {
+        Command::Init(args) => args.run(&mut session),
+        Command::Record(args) => args.run(&mut session),
+        Command::Show(args) => args.run(&mut session),
+        Command::Path(args) => args.run(&mut session),
+        Command::Log(args) => args.run(&mut session),
+    };
+    let done = done.and_then(|status| session.printer.flush().map(|()| status));
+    done.map_err(|error| (error, session.messages))
+}
+
+/// Says what went wrong. A reader that has seen enough (`| head`) is not an error, unless it was owed a receipt.
+fn fail(error: &Error, messages: &mut Messages) -> ExitStatus {
+    match error {
+        Error::Output { recorded: false, source } if source.kind() == ErrorKind::BrokenPipe => {
+            ExitStatus::Done
+        }
+        error => {
+            messages.error(error);
+            error.exit_status()
+        }
+    }
+}
+
+fn reader() -> Reader {
+    let columns = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+    Reader { columns: columns.map(|(width, _)| usize::from(width.0)), local_time }
+}
+
+fn local_time(time: DateTime<Utc>) -> DateTime<FixedOffset> {
+    time.with_timezone(&Local).fixed_offset()
+}
+
+impl From<ExitStatus> for ExitCode {
+    fn from(status: ExitStatus) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// A task id on the command line.
+fn task_id(text: &str) -> std::result::Result<crate::entry::TaskId, String> {
+    crate::entry::TaskId::new(text)
+}
+
+/// What every command's `run` gives.
+type Done = Result<ExitStatus>;

@@ -1,0 +1,211 @@
+//! What can go wrong, named by what the caller can do about it; the text, the hint and the exit code of each.
+//!
+//! A message says what is wrong and where, on one line. The hint is what to run next.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::entry::TaskId;
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every way an operation fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no repository at or above the place.
+    #[error("no git repository at {} or above it", .0.display())]
+    NoRepository(PathBuf),
+    /// git's own guard: the repository belongs to another user.
+    #[error("the repository at {} belongs to another user, so git does not trust it", .0.display())]
+    ForeignOwner(PathBuf),
+    /// A repository format that libgit2 cannot read.
+    #[error("the repository uses {format}, which git-audit cannot read")]
+    UnsupportedRepository {
+        /// The format's name.
+        format: String,
+        /// What to do about it.
+        way_out: String,
+    },
+    /// The repository has no ledger.
+    #[error("no audit ledger in {}", .0.display())]
+    NoLedger(PathBuf),
+    /// `init --branch` names another branch than the one that holds the ledger.
+    #[error("the ledger is already on branch `{found}`, not on `{asked}`; a repository has one ledger")]
+    LedgerElsewhere {
+        /// The branch that holds it.
+        found: String,
+        /// The branch that was asked for.
+        asked: String,
+    },
+    /// Several branches could be the ledger's.
+    #[error("several branches hold an audit ledger: {}", .0.join(", "))]
+    AmbiguousLedger(Vec<String>),
+    /// The default branch name is taken by something that is not a ledger.
+    #[error("branch `{0}` exists and is not a ledger; name the ledger's branch yourself")]
+    BranchTaken(String),
+    /// The pinned branch is not there any more: starting anew would hide what was recorded.
+    #[error(
+        "the ledger's branch `{0}` (git config audit.branch) does not exist; its history may have been removed"
+    )]
+    BranchMissing(String),
+    /// A branch name that git does not allow.
+    #[error("`{0}` is not a valid branch name")]
+    BranchName(String),
+    /// The repository or the ledger is not in a shape that can be read or extended.
+    #[error("{0}")]
+    Damaged(String),
+    /// No entry of that id.
+    #[error("no entry for task `{task_id}` in the ledger")]
+    NotFound {
+        /// The id that was asked for.
+        task_id: TaskId,
+        /// Ids in the ledger that look like it.
+        similar: Vec<String>,
+    },
+    /// The caller asked for something that makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// Somebody else held a lock past the deadline; nothing was changed.
+    #[error("busy: {what} was held by another process for {:.1} s; nothing was recorded", .waited.as_secs_f64())]
+    Busy {
+        /// What was held.
+        what: String,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// A file or directory could not be read or written.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        doing: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// git (libgit2 or the command) refused.
+    #[error("cannot {doing}: {why}")]
+    Git {
+        /// What was tried.
+        doing: String,
+        /// git's answer.
+        why: String,
+    },
+    /// Standard output could not be written. `recorded` tells whether something had been acknowledged by then.
+    #[error("{} could not be printed: {source}", if *.recorded { "recorded and durable, but the answer" } else { "the answer" })]
+    Output {
+        /// Entries were recorded before this.
+        recorded: bool,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+/// The exit codes of every command. `docs/OUTPUT.md` has the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Done.
+    Done = 0,
+    /// Not found, no repository or ledger, I/O, git.
+    Failed = 1,
+    /// Wrong usage or invalid input.
+    Invalid = 2,
+    /// `--strict`: the entry exists with other content.
+    Differs = 5,
+    /// Recorded and durable, but the answer could not be printed.
+    Unprinted = 6,
+    /// A lock was held past the deadline; safe to retry.
+    Busy = 7,
+}
+
+impl Error {
+    /// A short stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoRepository(_) => "no-repository",
+            Self::ForeignOwner(_) => "foreign-owner",
+            Self::UnsupportedRepository { .. } => "unsupported-repository",
+            Self::NoLedger(_) => "no-ledger",
+            Self::LedgerElsewhere { .. } => "ledger-elsewhere",
+            Self::AmbiguousLedger(_) => "ambiguous-ledger",
+            Self::BranchTaken(_) => "branch-taken",
+            Self::BranchMissing(_) => "branch-missing",
+            Self::BranchName(_) => "branch-name",
+            Self::Damaged(_) => "damaged",
+            Self::NotFound { .. } => "not-found",
+            Self::Usage(_) => "usage",
+            Self::Busy { .. } => "busy",
+            Self::Io { .. } => "io",
+            Self::Git { .. } => "git",
+            Self::Output { .. } => "output",
+        }
+    }
+
+    /// What to run next.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoRepository(_) => {
+                "run `git init` here first, or name the repository: `git audit -C PATH …`".into()
+            }
+            Self::ForeignOwner(path) => {
+                format!(
+                    "if you trust it, run `git config --global --add safe.directory {}`",
+                    shell_quoted(&path.to_string_lossy())
+                )
+            }
+            Self::UnsupportedRepository { way_out, .. } => way_out.clone(),
+            Self::NoLedger(_) => "run `git audit init` (or record with `--init`)".into(),
+            Self::LedgerElsewhere { found, .. } => {
+                format!("run `git audit init --branch {found}`, or leave `--branch` out")
+            }
+            Self::AmbiguousLedger(branches) => {
+                format!(
+                    "run `git config audit.branch {}` to pin the right one",
+                    branches.first().map_or("NAME", String::as_str)
+                )
+            }
+            Self::BranchTaken(_) => "run `git audit init --branch NAME`".into(),
+            Self::BranchMissing(branch) => format!(
+                "run `git fetch origin {branch}:{branch}` or `git reflog {branch}` to bring it back; \
+                 to begin a new ledger on purpose, run `git config --unset audit.branch` first"
+            ),
+            Self::BranchName(_) => "run `git check-ref-format --branch NAME` to test a name".into(),
+            Self::Damaged(_) => "run `git fsck` to see what else is wrong".into(),
+            Self::NotFound { similar, .. } if similar.is_empty() => {
+                "run `git audit log` to see what is there".into()
+            }
+            Self::NotFound { similar, .. } => format!("did you mean {}?", similar.join(" or ")),
+            Self::Busy { what, .. } if what.ends_with(".lock") => {
+                format!(
+                    "run the command again; if no git process is running, a crash left {what} behind: remove it"
+                )
+            }
+            Self::Busy { .. } => "run the command again, or wait longer with `--timeout SECONDS`".into(),
+            Self::Output { recorded: true, .. } => "running it again is safe: it will say `skipped`".into(),
+            Self::Usage(_) | Self::Io { .. } | Self::Git { .. } | Self::Output { .. } => return None,
+        };
+        Some(hint)
+    }
+
+    /// The process's exit code.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Self::Usage(_) | Self::BranchName(_) => ExitStatus::Invalid,
+            Self::Busy { .. } => ExitStatus::Busy,
+            Self::Output { recorded: true, .. } => ExitStatus::Unprinted,
+            _ => ExitStatus::Failed,
+        }
+    }
+
+    /// An I/O failure while `doing` something, such as "read /path".
+    pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
+        Self::Io { doing: doing.into(), source: source.into() }
+    }
+}
+
+/// `text` as one word of a shell command, so that a hint can be copied as it stands.
+fn shell_quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-');
+    if text.bytes().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,209 @@
+//! The ledger's tree at one commit: finding entries in it, and adding one.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+use git2::{ObjectType, Oid};
+use serde::Deserialize;
+
+use super::layout::{self, CONFIG, DEFAULT_FLAT_LIMIT, ROOT, SHARDS, TASKS};
+use super::objects::Objects;
+use super::tree::{MODE_DIRECTORY, MODE_FILE, RawTree};
+use crate::entry::TaskId;
+use crate::error::{Error, Result};
+
+/// A commit's tree, its directories read when first needed. After [`EntryTree::add`] it is the next commit's tree.
+pub(super) struct EntryTree<'r> {
+    objects: Rc<Objects<'r>>,
+    directories: HashMap<String, Option<RawTree>>,
+}
+
+/// Whether a task is in the tree.
+pub(super) enum Located {
+    /// Its entry is this file.
+    Here { path: String, blob: Oid },
+    /// An id that differs only in case is there.
+    OtherCase(String),
+    /// Neither.
+    Absent,
+}
+
+/// The policy in `.audit/config.toml`.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Policy {
+    #[serde(default = "first_version")]
+    version: u32,
+    #[serde(default = "default_flat_limit")]
+    pub flat_limit: u32,
+}
+
+fn first_version() -> u32 {
+    1
+}
+
+fn default_flat_limit() -> u32 {
+    DEFAULT_FLAT_LIMIT
+}
+
+impl<'r> EntryTree<'r> {
+    /// `root`: the id of a commit's tree; `None` for a ledger that has no commit yet.
+    pub fn open(objects: Rc<Objects<'r>>, root: Option<Oid>) -> Result<Self> {
+        let tree = root.map_or_else(|| Ok(RawTree::empty(objects.oid_size())), |id| objects.tree(id))?;
+        Ok(Self { objects, directories: HashMap::from([(String::new(), Some(tree))]) })
+    }
+
+    /// Whether the tree has an `.audit` directory.
+    pub fn has_ledger(&mut self) -> Result<bool> {
+        Ok(self.directory(ROOT)?.is_some())
+    }
+
+    /// Whether the tree has nothing but `.audit`.
+    pub fn has_nothing_else(&mut self) -> Result<bool> {
+        Ok(self.directory("")?.is_none_or(|root| root.iter().all(|entry| entry.name == ROOT.as_bytes())))
+    }
+
+    pub fn policy(&mut self) -> Result<Policy> {
+        let Some(bytes) = self.read_file(CONFIG)? else {
+            return Ok(Policy { version: 1, flat_limit: DEFAULT_FLAT_LIMIT });
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let policy: Policy = toml::from_str(&text)
+            .map_err(|error| Error::Damaged(format!("{CONFIG} at the ledger's tip: {}", error.message())))?;
+        if policy.version != 1 {
+            let version = policy.version;
+            return Err(Error::Damaged(format!(
+                "{CONFIG} has version {version}; this git-audit knows version 1, a newer one may know it"
+            )));
+        }
+        Ok(policy)
+    }
+
+    /// Looks a task up, in the flat directory and in its shard.
+    pub fn locate(&mut self, task_id: &TaskId) -> Result<Located> {
+        let name = format!("{task_id}.json");
+        let mut other_case = None;
+        for directory in [TASKS.to_owned(), layout::shard_directory(task_id)] {
+            let Some(tree) = self.directory(&directory)? else { continue };
+            for entry in tree.iter().filter(|entry| entry.name.eq_ignore_ascii_case(name.as_bytes())) {
+                let path = format!("{directory}/{}", String::from_utf8_lossy(entry.name));
+                if !entry.is_regular_file() {
+                    return Err(Error::Damaged(format!(
+                        "{path} in the ledger is no regular file (mode {})",
+                        entry.mode
+                    )));
+                }
+                if entry.name == name.as_bytes() {
+                    return Ok(Located::Here { path, blob: entry.oid });
+                }
+                let id =
+                    String::from_utf8_lossy(&entry.name[..entry.name.len() - ".json".len()]).into_owned();
+                other_case = Some(id);
+            }
+        }
+        Ok(other_case.map_or(Located::Absent, Located::OtherCase))
+    }
+
+    /// The path that a new entry gets. A flat directory that is full, or that shards have followed, is never written
+    /// again.
+    pub fn path_for(&mut self, task_id: &TaskId, policy: &Policy) -> Result<String> {
+        let full =
+            self.directory(TASKS)?.map_or(0, |tasks| tasks.iter().count()) >= policy.flat_limit as usize;
+        let sharded = full || self.directory(SHARDS)?.is_some();
+        Ok(if sharded { layout::sharded_path(task_id) } else { layout::flat_path(task_id) })
+    }
+
+    /// Adds files and writes each directory on the way to them once, innermost first.
+    ///
+    /// Returns the id of the new root.
+    pub fn add(&mut self, files: &[(&str, Oid)]) -> Result<Oid> {
+        let mut changed = BTreeSet::new();
+        for (path, blob) in files {
+            let (directory, name) = split(path);
+            self.directory_mut(directory)?.set(name, MODE_FILE, *blob);
+            let mut above = directory;
+            while changed.insert((Reverse(depth(above)), above)) && !above.is_empty() {
+                above = split(above).0;
+            }
+        }
+        let objects = Rc::clone(&self.objects);
+        let mut root = objects.zero();
+        for (_, path) in changed {
+            root = objects.write(ObjectType::Tree, self.directory_mut(path)?.bytes())?;
+            if !path.is_empty() {
+                let (parent, name) = split(path);
+                self.directory_mut(parent)?.set(name, MODE_DIRECTORY, root);
+            }
+        }
+        Ok(root)
+    }
+
+    /// The bytes of a file; `None` where there is none, or where a partial clone left it out.
+    pub fn read_file(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
+        let (directory, name) = split(path);
+        let Some(tree) = self.directory(directory)? else { return Ok(None) };
+        match tree.find(name).filter(super::tree::TreeEntry::is_regular_file).map(|entry| entry.oid) {
+            Some(blob) => self.objects.try_read(blob, ObjectType::Blob),
+            None => Ok(None),
+        }
+    }
+
+    /// Every entry's path and blob, directory by directory.
+    pub fn for_each_entry(&mut self, visit: &mut dyn FnMut(&TaskId, &str, Oid)) -> Result<()> {
+        self.visit(TASKS, visit)?;
+        self.visit(SHARDS, visit)
+    }
+
+    fn visit(&mut self, directory: &str, visit: &mut dyn FnMut(&TaskId, &str, Oid)) -> Result<()> {
+        let Some(tree) = self.directory(directory)? else { return Ok(()) };
+        let mut inner = Vec::new();
+        for entry in tree.iter() {
+            let path = format!("{directory}/{}", String::from_utf8_lossy(entry.name));
+            if entry.is_directory() {
+                inner.push(path);
+            } else if let Some(task_id) = layout::task_id_of(&path) {
+                visit(&task_id, &path, entry.oid);
+            }
+        }
+        inner.iter().try_for_each(|path| self.visit(path, visit))
+    }
+
+    fn directory(&mut self, path: &str) -> Result<Option<&RawTree>> {
+        if !self.directories.contains_key(path) {
+            let (parent, name) = split(path);
+            let tree = match self.directory(parent)?.and_then(|parent| parent.find(name)) {
+                None => None,
+                Some(entry) if entry.is_directory() => {
+                    let id = entry.oid;
+                    Some(self.objects.tree(id)?)
+                }
+                Some(entry) => {
+                    let mode = entry.mode;
+                    return Err(Error::Damaged(format!(
+                        "{path} on the ledger's branch is no directory (mode {mode})"
+                    )));
+                }
+            };
+            self.directories.insert(path.to_owned(), tree);
+        }
+        Ok(self.directories.get(path).and_then(Option::as_ref))
+    }
+
+    /// As [`Self::directory`], made when there is none. It is looked up first, so that a path which is no directory is
+    /// found before anything is written.
+    fn directory_mut(&mut self, path: &str) -> Result<&mut RawTree> {
+        self.directory(path)?;
+        let oid_size = self.objects.oid_size();
+        let slot = self.directories.entry(path.to_owned()).or_default();
+        Ok(slot.get_or_insert_with(|| RawTree::empty(oid_size)))
+    }
+}
+
+/// A path's directory (empty for the root) and its last name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
+}
+
+fn depth(directory: &str) -> usize {
+    if directory.is_empty() { 0 } else { directory.split('/').count() }
+}

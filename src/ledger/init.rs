@@ -1,0 +1,194 @@
+//! Beginning a ledger, or adopting the one that is there. There is never a second root.
+
+use std::rc::Rc;
+
+use git2::{ObjectType, Oid};
+
+use super::append::{move_ref, stage, sync_ref};
+use super::checkout::{NewFile, checkouts_of};
+use super::commit::{self, CommitId};
+use super::entries::EntryTree;
+use super::identity::Identities;
+use super::locate::{self, Branch};
+use super::lock::{Deadline, WriterLock};
+use super::{Ledger, Place, prepare_libgit2, settings_of, state_directory};
+use crate::error::{Error, Result};
+
+/// What `init` writes into `.audit/`: `.audit-template/` of the source tree.
+const TEMPLATE: [(&str, &str); 4] = [
+    (".audit/.gitattributes", include_str!("../../.audit-template/.gitattributes")),
+    (".audit/README.md", include_str!("../../.audit-template/README.md")),
+    (".audit/config.toml", include_str!("../../.audit-template/config.toml")),
+    (".audit/schema/entry-v1.schema.json", include_str!("../../.audit-template/schema/entry-v1.schema.json")),
+];
+const FLAT_LIMIT_LINE: &str = "flat_limit = 1000";
+
+/// How a repository came to have its ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made now.
+    Created,
+    /// It was there and is pinned now.
+    Adopted,
+    /// It was there and pinned; nothing changed.
+    Existing,
+}
+
+/// What `init` did.
+#[derive(Debug)]
+pub struct Initialised {
+    /// How the ledger came to be.
+    pub origin: Origin,
+    /// The branch's short name.
+    pub branch: String,
+    /// The commit that the branch is at.
+    pub head: CommitId,
+    /// The flat limit that the ledger has.
+    pub flat_limit: u32,
+    /// Whether a working tree shows the branch.
+    pub checked_out: bool,
+}
+
+/// Makes sure that the repository at `place` has a ledger, and pins its branch.
+///
+/// # Errors
+/// No repository; `branch` names another branch than the ledger's; the deadline passed; I/O.
+pub fn initialise(
+    place: &Place,
+    branch: Option<&str>,
+    flat_limit: Option<u32>,
+    deadline: Deadline,
+) -> Result<(Ledger, Initialised)> {
+    prepare_libgit2();
+    let opened = locate::open_repository(place)?;
+    let settings = settings_of(&opened, place)?;
+    let _lock = WriterLock::acquire(&state_directory(&opened.main), deadline)?;
+    let asked = branch.map(|name| Branch::named(name, false)).transpose()?;
+    let found = match locate::find_branch(&opened, &settings)? {
+        Some(found) => {
+            if let Some(asked) = asked.filter(|asked| asked.reference != found.reference) {
+                return Err(Error::LedgerElsewhere {
+                    found: found.short().into(),
+                    asked: asked.short().into(),
+                });
+            }
+            Some(found)
+        }
+        None => match asked {
+            Some(asked) => match asked.tip(&opened.main)? {
+                Some(tip) if locate::holds_ledger(&opened.main, tip)? => Some(asked),
+                _ => None,
+            },
+            None => None,
+        },
+    };
+    let is_new = found.is_none();
+    let branch = found.map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
+    let ledger = Ledger { repository: opened.main, settings, branch, place: place.clone() };
+    let origin = if is_new {
+        ledger.create(flat_limit, deadline)?;
+        Origin::Created
+    } else if ledger.branch.pinned && ledger.branch.local_tip(&ledger.repository)?.is_some() {
+        Origin::Existing
+    } else {
+        ledger.adopt(deadline)?;
+        Origin::Adopted
+    };
+    ledger.pin()?;
+    let outcome = ledger.describe(origin)?;
+    Ok((ledger, outcome))
+}
+
+impl Ledger {
+    fn describe(&self, origin: Origin) -> Result<Initialised> {
+        let objects = Rc::new(self.objects()?);
+        let head = self
+            .branch
+            .tip(&self.repository)?
+            .ok_or_else(|| Error::BranchMissing(self.branch.short().into()))?;
+        let root = objects.commit(head)?.tree;
+        Ok(Initialised {
+            origin,
+            branch: self.branch.short().to_owned(),
+            head: CommitId(head),
+            flat_limit: EntryTree::open(objects, Some(root))?.policy()?.flat_limit,
+            checked_out: !checkouts_of(&self.repository, &self.branch.reference).is_empty(),
+        })
+    }
+
+    /// Makes the local branch from the one of `origin`, as `git switch` would.
+    fn adopt(&self, deadline: Deadline) -> Result<()> {
+        if self.branch.local_tip(&self.repository)?.is_some() {
+            return Ok(());
+        }
+        let objects = self.objects()?;
+        for attempt in 0.. {
+            let tip = self
+                .branch
+                .tip(&self.repository)?
+                .ok_or_else(|| Error::BranchMissing(self.branch.short().into()))?;
+            match move_ref(
+                &self.repository,
+                &self.branch.reference,
+                objects.zero(),
+                tip,
+                "audit: adopt the ledger of origin",
+            )? {
+                None => break,
+                Some(held) => deadline.pause(attempt, &held)?,
+            }
+        }
+        sync_ref(&self.repository, &self.branch.reference)?;
+        let short = self.branch.short();
+        self.settings.set_local(&format!("branch.{short}.remote"), "origin")?;
+        self.settings.set_local(&format!("branch.{short}.merge"), &self.branch.reference)
+    }
+
+    fn create(&self, flat_limit: Option<u32>, deadline: Deadline) -> Result<()> {
+        let objects = Rc::new(self.objects()?);
+        let checkouts = checkouts_of(&self.repository, &self.branch.reference);
+        let template = TEMPLATE.map(|(path, text)| match flat_limit {
+            Some(limit) if path == super::layout::CONFIG => {
+                (path, text.replace(FLAT_LIMIT_LINE, &format!("flat_limit = {limit}")))
+            }
+            _ => (path, text.to_owned()),
+        });
+        for attempt in 0.. {
+            let expected = self.branch.local_tip(&self.repository)?;
+            let parent = self.branch.tip(&self.repository)?;
+            let root = parent.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
+            let mut tree = EntryTree::open(Rc::clone(&objects), root)?;
+            let blob = |(path, text): &(&'static str, String)| {
+                Ok((*path, objects.write(ObjectType::Blob, text.as_bytes())?))
+            };
+            let blobs = template.iter().map(blob).collect::<Result<Vec<_>>>()?;
+            let tip = self.init_commit(&objects, tree.add(&blobs)?, parent)?;
+            let files = blobs.iter().zip(&template).map(|((path, blob), (_, text))| NewFile {
+                path,
+                blob: *blob,
+                bytes: text.as_bytes(),
+            });
+            let files: Vec<_> = files.collect();
+            objects.make_durable()?;
+            stage(&checkouts, &files, &self.state_directory().join("set-aside"), self, deadline)?;
+            let expected = expected.unwrap_or_else(|| objects.zero());
+            match move_ref(&self.repository, &self.branch.reference, expected, tip, "audit: init ledger")? {
+                None => break,
+                Some(held) => deadline.pause(attempt, &held)?,
+            }
+        }
+        sync_ref(&self.repository, &self.branch.reference)
+    }
+
+    fn init_commit(
+        &self,
+        objects: &super::objects::Objects<'_>,
+        root: Oid,
+        parent: Option<Oid>,
+    ) -> Result<Oid> {
+        let Identities { author, committer } = Identities::resolve(&self.place.identity, &self.settings);
+        let seconds = self.place.clock.now().timestamp();
+        let bytes = commit::render(root, parent, &author, &committer, seconds, "audit: init ledger\n");
+        objects.write(ObjectType::Commit, &bytes)
+    }
+}

@@ -1,0 +1,63 @@
+//! Waiting: one deadline for everything a writer may have to wait for, and the lock that keeps writers of one
+//! repository from racing each other. Correctness never rests on the lock, only on the ref's compare-and-swap.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// How long a writer waits, in all.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    started: Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// From now on.
+    pub fn within(timeout: Duration) -> Self {
+        Self { started: Instant::now(), timeout }
+    }
+
+    /// Sleeps a little before the next try; longer with each `attempt`, and not in step with other processes.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], naming `what`, when the time is up.
+    pub(super) fn pause(&self, attempt: u32, what: &str) -> Result<()> {
+        let waited = self.started.elapsed();
+        let Some(left) = self.timeout.checked_sub(waited).filter(|left| !left.is_zero()) else {
+            return Err(Error::Busy { what: what.to_owned(), waited });
+        };
+        let step = Duration::from_micros(500) * 2_u32.pow(attempt.min(6));
+        let jitter =
+            std::process::id().wrapping_mul(2_654_435_761).wrapping_add(attempt.wrapping_mul(40_503)) % 1000;
+        std::thread::sleep((step + step.mul_f64(f64::from(jitter) / 1000.0)).min(left));
+        Ok(())
+    }
+}
+
+/// The writers' lock, held until it is dropped (or its process dies).
+pub(super) struct WriterLock {
+    _file: File,
+}
+
+impl WriterLock {
+    pub fn acquire(directory: &Path, deadline: Deadline) -> Result<Self> {
+        fs::create_dir_all(directory)
+            .map_err(|error| Error::io(format!("create {}", directory.display()), error))?;
+        let path = directory.join("lock");
+        let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = opened.map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+        for attempt in 0.. {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => deadline.pause(attempt, "the ledger's writer lock")?,
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::io(format!("lock {}", path.display()), error));
+                }
+            }
+        }
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,147 @@
+//! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2.
+//!
+//! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
+//! - [`objects`], [`tree`], [`commit`]: git objects as bytes · [`layout`], [`entries`]: where entries are
+//! - [`append`]: the one way in · [`checkout`]: the working trees that show the branch · [`lock`]: waiting
+//! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
+//!
+//! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
+//! only, after the objects are durable; a branch that is checked out never moves without its index.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use git2::Repository;
+
+mod append;
+mod checkout;
+mod commit;
+mod entries;
+mod history;
+mod identity;
+mod init;
+pub mod layout;
+mod locate;
+mod lock;
+mod objects;
+mod settings;
+mod tree;
+mod view;
+
+pub use append::{Appended, Receipt, Request};
+pub use commit::CommitId;
+pub use history::{History, Recorded};
+pub use identity::IdentityVariables;
+pub use init::{Initialised, Origin, initialise};
+pub use lock::Deadline;
+pub use view::{Stored, View};
+
+use crate::error::{Error, Result};
+use locate::{Branch, Opened};
+use settings::Settings;
+
+/// Where a command stands, as the caller's environment says. All paths may be relative to `directory`.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The current directory, after any `-C`.
+    pub directory: PathBuf,
+    /// `GIT_DIR`
+    pub git_dir: Option<PathBuf>,
+    /// `GIT_WORK_TREE`
+    pub work_tree: Option<PathBuf>,
+    /// `GIT_CEILING_DIRECTORIES`
+    pub ceilings: Vec<PathBuf>,
+    /// Configuration from `git -c` and `GIT_CONFIG_COUNT`: lower-cased key, value; later ones win.
+    pub config: Vec<(String, String)>,
+    /// `GIT_AUTHOR_*`, `GIT_COMMITTER_*`, `EMAIL`
+    pub identity: IdentityVariables,
+    /// `PATH`, to find `git` where the branch is checked out.
+    pub search_path: Option<std::ffi::OsString>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Where the time comes from. Asked anew for each pass: an endless input is recorded over hours.
+#[derive(Clone, Copy, Debug)]
+pub enum Clock {
+    /// The system's.
+    Live(fn() -> DateTime<Utc>),
+    /// One that stands still, for tests.
+    Fixed(DateTime<Utc>),
+}
+
+impl Clock {
+    /// The time now.
+    pub fn now(&self) -> DateTime<Utc> {
+        match self {
+            Self::Live(now) => now(),
+            Self::Fixed(time) => *time,
+        }
+    }
+}
+
+/// An open ledger.
+pub struct Ledger {
+    repository: Repository,
+    settings: Settings,
+    branch: Branch,
+    place: Place,
+}
+
+impl Ledger {
+    /// Opens the ledger of the repository at `place`.
+    ///
+    /// # Errors
+    /// No repository, no ledger, or one that cannot be read.
+    pub fn open(place: &Place) -> Result<Self> {
+        prepare_libgit2();
+        let opened = locate::open_repository(place)?;
+        let settings = settings_of(&opened, place)?;
+        match locate::find_branch(&opened, &settings)? {
+            Some(branch) => Ok(Self { repository: opened.main, settings, branch, place: place.clone() }),
+            None => Err(Error::NoLedger(place.directory.clone())),
+        }
+    }
+
+    /// The branch's short name.
+    pub fn branch(&self) -> &str {
+        self.branch.short()
+    }
+
+    fn state_directory(&self) -> PathBuf {
+        state_directory(&self.repository)
+    }
+
+    fn objects(&self) -> Result<objects::Objects<'_>> {
+        objects::Objects::new(&self.repository, self.state_directory().join("set-aside/objects"))
+    }
+}
+
+/// Everything local and derived: `<common git dir>/git-audit`.
+fn state_directory(repository: &Repository) -> PathBuf {
+    repository.commondir().join("git-audit")
+}
+
+fn settings_of(opened: &Opened, place: &Place) -> Result<Settings> {
+    let files = opened.main.config().map_err(git_error("read the configuration"))?;
+    Ok(Settings::new(&place.config, files))
+}
+
+/// libgit2's process-wide settings: no cache that grows with the history, and partial clones may be opened (the
+/// objects they lack are reported where they are missed).
+fn prepare_libgit2() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        git2::opts::enable_caching(false);
+        // SAFETY: libgit2 keeps the list in a static variable. `Once` makes this the only write, and it happens
+        // before any repository is opened, which is the only thing that reads it.
+        #[expect(unsafe_code, reason = "git2 has no safe form of it")]
+        let _ = unsafe { git2::opts::set_extensions(&["partialclone"]) };
+    });
+}
+
+/// Turns a libgit2 error into ours, with what was being done.
+fn git_error(doing: impl Into<String>) -> impl FnOnce(git2::Error) -> Error {
+    let doing = doing.into();
+    move |error| Error::Git { doing, why: error.message().to_owned() }
+}

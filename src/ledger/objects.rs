@@ -1,0 +1,260 @@
+//! The object database: bounded reads, and writes that can be made durable and are checked.
+//!
+//! Loose objects are read and written here and not through libgit2, which spins for ever on a truncated one, believes
+//! a header that claims gigabytes, takes an empty file for the object it is asked to write, and hides the error of a
+//! directory's fsync. Packed objects and alternates come through libgit2.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use git2::{ErrorCode, ObjectFormat, ObjectType, Odb, OdbLookupFlags, Oid, Repository};
+
+use super::commit::Commit;
+use super::git_error;
+use super::tree::RawTree;
+use crate::error::{Error, Result};
+
+/// No object of a ledger is nearly as large: an entry has at most 1 MiB, a flat tree of 100,000 entries 5 MB.
+const MAX_OBJECT_BYTES: usize = 64 << 20;
+
+/// Reads and writes objects of one repository.
+pub(super) struct Objects<'r> {
+    odb: Odb<'r>,
+    directory: PathBuf,
+    set_aside: PathBuf,
+    format: ObjectFormat,
+    /// Names of the loose objects, per fan-out directory, listed when first asked.
+    loose: Box<[OnceCell<HashSet<Oid>>; 256]>,
+    /// Loose objects that this process wrote after the listing.
+    written: RefCell<HashSet<Oid>>,
+    /// Files and directories that the next [`Objects::make_durable`] must sync.
+    unsynced: RefCell<Vec<PathBuf>>,
+}
+
+impl<'r> Objects<'r> {
+    pub fn new(repository: &'r Repository, set_aside: PathBuf) -> Result<Self> {
+        let odb = repository.odb().map_err(git_error("open the object database"))?;
+        Ok(Self {
+            odb,
+            directory: repository.commondir().join("objects"),
+            set_aside,
+            format: repository.object_format(),
+            loose: Box::new([const { OnceCell::new() }; 256]),
+            written: RefCell::default(),
+            unsynced: RefCell::default(),
+        })
+    }
+
+    /// 20 or 32.
+    pub fn oid_size(&self) -> usize {
+        match self.format {
+            ObjectFormat::Sha1 => 20,
+            ObjectFormat::Sha256 => 32,
+        }
+    }
+
+    pub fn zero(&self) -> Oid {
+        match self.format {
+            ObjectFormat::Sha1 => Oid::ZERO_SHA1,
+            ObjectFormat::Sha256 => Oid::ZERO_SHA256,
+        }
+    }
+
+    /// The content of an object. `Ok(None)`: it is not in this repository (a shallow or partial clone has such gaps).
+    pub fn try_read(&self, id: Oid, kind: ObjectType) -> Result<Option<Vec<u8>>> {
+        if self.is_loose(id)
+            && let Some(bytes) = self.read_loose(id, kind)?
+        {
+            return Ok(Some(bytes));
+        }
+        let doing = || format!("read {} {id}", kind.str());
+        match self.odb.read_header(id) {
+            Ok((size, _)) if size > MAX_OBJECT_BYTES => {
+                return Err(Error::Damaged(format!(
+                    "object {id} claims {size} bytes; the limit is {MAX_OBJECT_BYTES}"
+                )));
+            }
+            Ok((_, found)) if found != kind => return Err(wrong_kind(id, kind, found.str())),
+            Ok(_) => {}
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) => return Err(git_error(doing())(error)),
+        }
+        let object = self.odb.read(id).map_err(|error| git_error(doing())(error))?;
+        Ok(Some(object.data().to_vec()))
+    }
+
+    /// The content of an object that must be there.
+    pub fn read(&self, id: Oid, kind: ObjectType) -> Result<Vec<u8>> {
+        self.try_read(id, kind)?.ok_or_else(|| Error::Damaged(format!("{} {id} is missing", kind.str())))
+    }
+
+    pub fn commit(&self, id: Oid) -> Result<Commit> {
+        Commit::parse(id, &self.read(id, ObjectType::Commit)?)
+    }
+
+    pub fn tree(&self, id: Oid) -> Result<RawTree> {
+        let bytes = self.read(id, ObjectType::Tree)?;
+        RawTree::parse(bytes, self.oid_size())
+            .ok_or_else(|| Error::Damaged(format!("tree {id} is not in the shape of a tree")))
+    }
+
+    /// Stores an object, unless it is there already and intact. A damaged one of the same name is moved aside first.
+    pub fn write(&self, kind: ObjectType, bytes: &[u8]) -> Result<Oid> {
+        let id = Oid::hash_object_ext(kind, bytes, self.format).map_err(git_error("hash an object"))?;
+        if !self.has_intact(id, kind, bytes)? {
+            self.write_loose(id, kind, bytes)?;
+        }
+        Ok(id)
+    }
+
+    /// Returns when everything written since the last call survives a power cut. Objects come before the ref that
+    /// names them; the other order can lose more than the last entry.
+    pub fn make_durable(&self) -> Result<()> {
+        let files = std::mem::take(&mut *self.unsynced.borrow_mut());
+        let directories: BTreeSet<_> = files.iter().filter_map(|file| file.parent()).collect();
+        for path in files.iter().map(PathBuf::as_path).chain(directories).chain([self.directory.as_path()]) {
+            sync(path)?;
+        }
+        Ok(())
+    }
+
+    fn has_intact(&self, id: Oid, kind: ObjectType, bytes: &[u8]) -> Result<bool> {
+        let path = self.loose_path(id);
+        if path.exists() {
+            match self.read_loose(id, kind) {
+                Ok(Some(found)) if found == bytes => {
+                    // Whoever wrote it may not have synced it.
+                    self.unsynced.borrow_mut().push(path);
+                    return Ok(true);
+                }
+                _ => move_aside(&path, &self.set_aside)?,
+            }
+        }
+        let packed = self.odb.exists_ext(id, OdbLookupFlags::NO_REFRESH);
+        Ok(packed && self.odb.read(id).is_ok_and(|object| object.data() == bytes))
+    }
+
+    fn write_loose(&self, id: Oid, kind: ObjectType, bytes: &[u8]) -> Result<()> {
+        let path = self.loose_path(id);
+        let directory = path.parent().unwrap_or(&self.directory);
+        if !directory.is_dir() {
+            match fs::create_dir(directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(Error::io(format!("create {}", directory.display()), error));
+                }
+                _ => {}
+            }
+        }
+        // The name is git's own for unfinished objects: fsck passes over it and gc removes one that a crash left.
+        let temporary = directory.join(format!("tmp_obj_{}_{}", std::process::id(), &id.to_string()[..16]));
+        let write = || -> io::Result<()> {
+            let _ = fs::remove_file(&temporary);
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
+            let mut encoder = ZlibEncoder::new(file, Compression::fast());
+            encoder.write_all(format!("{} {}\0", kind.str(), bytes.len()).as_bytes())?;
+            encoder.write_all(bytes)?;
+            encoder.finish()?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            Error::io(format!("write object {}", path.display()), error)
+        })?;
+        if self.read_loose(id, kind)?.as_deref() != Some(bytes) {
+            return Err(Error::Damaged(format!(
+                "object {} reads back otherwise than it was written",
+                path.display()
+            )));
+        }
+        self.unsynced.borrow_mut().push(path);
+        self.written.borrow_mut().insert(id);
+        Ok(())
+    }
+
+    fn loose_path(&self, id: Oid) -> PathBuf {
+        let hex = id.to_string();
+        self.directory.join(&hex[..2]).join(&hex[2..])
+    }
+
+    fn is_loose(&self, id: Oid) -> bool {
+        let first = id.as_bytes()[0];
+        let names = self.loose[usize::from(first)].get_or_init(|| self.list_fan_out(first));
+        names.contains(&id) || self.written.borrow().contains(&id)
+    }
+
+    /// A directory that cannot be listed counts as empty: the object is then looked for through libgit2.
+    fn list_fan_out(&self, first: u8) -> HashSet<Oid> {
+        let prefix = format!("{first:02x}");
+        let Ok(listing) = fs::read_dir(self.directory.join(&prefix)) else { return HashSet::new() };
+        let names = listing.filter_map(|item| item.ok()?.file_name().into_string().ok());
+        names.filter_map(|name| super::commit::parse_oid(&format!("{prefix}{name}"))).collect()
+    }
+
+    /// `Ok(None)`: there is no such file.
+    fn read_loose(&self, id: Oid, kind: ObjectType) -> Result<Option<Vec<u8>>> {
+        let path = self.loose_path(id);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(format!("read {}", path.display()), error)),
+        };
+        let mut inflated = Vec::new();
+        // The limit bounds memory whatever the header claims.
+        let limit = MAX_OBJECT_BYTES as u64 + 64;
+        let damaged = |why: &str| Error::Damaged(format!("object file {} is damaged: {why}", path.display()));
+        ZlibDecoder::new(file)
+            .take(limit)
+            .read_to_end(&mut inflated)
+            .map_err(|error| damaged(&error.to_string()))?;
+        let header_end =
+            inflated.iter().take(64).position(|byte| *byte == 0).ok_or_else(|| damaged("no header"))?;
+        let header = String::from_utf8_lossy(&inflated[..header_end]).into_owned();
+        let body = inflated.split_off(header_end + 1);
+        let (found, size) = header.split_once(' ').ok_or_else(|| damaged("no header"))?;
+        if size != body.len().to_string() {
+            return Err(damaged("its size is not the one in its header"));
+        }
+        if found != kind.str() {
+            return Err(wrong_kind(id, kind, found));
+        }
+        let hash = Oid::hash_object_ext(kind, &body, self.format).map_err(git_error("hash an object"))?;
+        if hash != id {
+            return Err(damaged("its content has another hash"));
+        }
+        Ok(Some(body))
+    }
+}
+
+fn wrong_kind(id: Oid, expected: ObjectType, found: &str) -> Error {
+    Error::Damaged(format!("object {id} should be a {}, is a {found}", expected.str()))
+}
+
+/// Makes a file's or a directory's content durable.
+pub(super) fn sync(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| Error::io(format!("sync {}", path.display()), error))
+}
+
+/// Moves a file out of the way into `directory`, where a person can look at it; nothing is deleted.
+pub(super) fn move_aside(path: &Path, directory: &Path) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::io(format!("create {}", directory.display()), error))?;
+    let free =
+        (0_u32..).map(|number| directory.join(format!("{name}.{number}"))).find(|target| !target.exists());
+    let target = free.unwrap_or_else(|| directory.join(name));
+    let moved = fs::rename(path, &target).or_else(|_| {
+        // Another file system: copy, then remove.
+        fs::copy(path, &target).and_then(|_| fs::remove_file(path))
+    });
+    moved.map_err(|error| Error::io(format!("move {} aside", path.display()), error))?;
+    let _ = fs::set_permissions(&target, fs::Permissions::from_mode(0o600));
+    Ok(())
+}

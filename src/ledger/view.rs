@@ -1,0 +1,201 @@
+//! The ledger as it is at one commit: looking a task up, reading entries, walking the history from there.
+
+use std::collections::HashSet;
+use std::fs;
+use std::rc::Rc;
+
+use git2::{ObjectType, Oid};
+
+use super::Ledger;
+use super::commit::{CommitId, parse_oid};
+use super::entries::{EntryTree, Located};
+use super::history::{History, Recorded};
+use super::objects::Objects;
+use crate::entry::message::trailer;
+use crate::entry::parse::Invalid;
+use crate::entry::{Digest, Entry, TaskId, Timestamp, parse, validate};
+use crate::error::{Error, Result};
+
+/// The ledger at one commit. Everything read through one view is consistent with everything else.
+pub struct View<'r> {
+    objects: Rc<Objects<'r>>,
+    tip: Option<Oid>,
+    tree: EntryTree<'r>,
+    shallow: HashSet<Oid>,
+}
+
+/// An entry as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its path in the tree.
+    pub path: String,
+    /// Its exact bytes.
+    pub bytes: Vec<u8>,
+    /// Something the reader should know about it: a sentence.
+    pub warning: Option<String>,
+}
+
+impl Stored {
+    /// The entry itself. `timestamp` stands in for a missing one.
+    ///
+    /// # Errors
+    /// The stored bytes are not a valid entry: somebody else's hand was in the ledger.
+    pub fn entry(&self, timestamp: Option<Timestamp>) -> std::result::Result<Entry, Invalid> {
+        read_entry(&self.bytes, timestamp)
+    }
+}
+
+/// Reads stored bytes as an entry.
+pub(super) fn read_entry(bytes: &[u8], timestamp: Option<Timestamp>) -> std::result::Result<Entry, Invalid> {
+    let value = parse::parse(bytes)?;
+    if timestamp.is_none() && value.get("timestamp").is_none() {
+        return Err(Invalid::at("/timestamp", "timestamp is missing"));
+    }
+    validate::entry(value, timestamp.unwrap_or_else(|| chrono::DateTime::UNIX_EPOCH.into()))
+}
+
+impl Ledger {
+    /// The ledger as it is now.
+    ///
+    /// # Errors
+    /// The branch or its tree cannot be read.
+    pub fn view(&self) -> Result<View<'_>> {
+        self.view_at(self.branch.tip(&self.repository)?)
+    }
+
+    /// The ledger as it was at `tip`.
+    pub(super) fn view_at(&self, tip: Option<Oid>) -> Result<View<'_>> {
+        let objects = Rc::new(self.objects()?);
+        let root = tip.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
+        let shallow = fs::read_to_string(self.repository.commondir().join("shallow")).unwrap_or_default();
+        Ok(View {
+            tree: EntryTree::open(Rc::clone(&objects), root)?,
+            shallow: shallow.lines().filter_map(parse_oid).collect(),
+            objects,
+            tip,
+        })
+    }
+}
+
+impl<'r> View<'r> {
+    /// The commit.
+    pub fn head(&self) -> Option<CommitId> {
+        self.tip.map(CommitId)
+    }
+
+    /// Walks the history from this commit.
+    ///
+    /// # Errors
+    /// The commit cannot be read.
+    pub fn history(&self) -> Result<History<'r>> {
+        History::new(Rc::clone(&self.objects), self.tip, self.shallow.clone())
+    }
+
+    /// The number of entries in the tree.
+    ///
+    /// # Errors
+    /// A directory of the ledger cannot be read.
+    pub fn count(&mut self) -> Result<u64> {
+        let mut count = 0;
+        self.tree.for_each_entry(&mut |_, _, _| count += 1)?;
+        Ok(count)
+    }
+
+    /// Why the history may not be all there, as far as it can be known without walking it.
+    pub fn incomplete(&self) -> Option<String> {
+        (!self.shallow.is_empty()).then(|| "shallow clone: older history is not here".to_owned())
+    }
+
+    /// The path of the task's entry.
+    ///
+    /// # Errors
+    /// There is none: [`Error::NotFound`], with ids that look like it.
+    pub fn path_of(&mut self, task_id: &TaskId) -> Result<String> {
+        match self.tree.locate(task_id)? {
+            Located::Here { path, .. } => Ok(path),
+            Located::OtherCase(existing) => {
+                Err(Error::NotFound { task_id: task_id.clone(), similar: vec![existing] })
+            }
+            Located::Absent => {
+                Err(Error::NotFound { task_id: task_id.clone(), similar: self.similar_to(task_id)? })
+            }
+        }
+    }
+
+    /// The file at `path`, as the tree has it.
+    ///
+    /// # Errors
+    /// There is no such file, or a partial clone left its content out.
+    pub fn read(&mut self, path: &str) -> Result<Stored> {
+        let bytes = self.tree.read_file(path)?;
+        let bytes = bytes
+            .ok_or_else(|| Error::Damaged(format!("the content of {path} is not in this repository")))?;
+        Ok(Stored { path: path.to_owned(), bytes, warning: None })
+    }
+
+    /// The entry that a commit of the history added, as it was then.
+    ///
+    /// Entries never change, so it is read at the tip, where directories are shared between reads. What the tip shows
+    /// is checked against the digest of the commit; where it differs, the commit's own tree is read, and a warning
+    /// says that somebody changed the entry afterwards.
+    ///
+    /// # Errors
+    /// The entry is in neither tree.
+    pub fn load(&mut self, recorded: &Recorded) -> Result<Stored> {
+        let summary = recorded.summary()?;
+        let task_id = TaskId::new(summary.task_id).map_err(Error::Damaged)?;
+        let digest = summary.values(trailer::DIGEST).last();
+        let intact = |bytes: &[u8]| digest.is_none_or(|digest| Digest::of(bytes).to_string() == digest);
+        let at_tip = match self.tree.locate(&task_id)? {
+            Located::Here { path, blob } => {
+                self.objects.try_read(blob, ObjectType::Blob)?.map(|bytes| (path, bytes))
+            }
+            _ => None,
+        };
+        if let Some((path, bytes)) = at_tip.filter(|(_, bytes)| intact(bytes)) {
+            return Ok(Stored { path, bytes, warning: None });
+        }
+        let short = recorded.commit.short();
+        let mut then = EntryTree::open(Rc::clone(&self.objects), Some(recorded.tree))?;
+        let Located::Here { path, blob } = then.locate(&task_id)? else {
+            return Err(Error::Damaged(format!(
+                "commit {short} names task {task_id} but holds no entry of it"
+            )));
+        };
+        let bytes = self.objects.try_read(blob, ObjectType::Blob)?;
+        let bytes = bytes.ok_or_else(|| {
+            Error::Damaged(format!("the entry of task {task_id} (commit {short}) is not in this repository"))
+        })?;
+        let problem = if intact(&bytes) {
+            "was changed or removed after it was recorded; this is what was recorded"
+        } else {
+            "does not have the digest that its commit states"
+        };
+        Ok(Stored {
+            warning: Some(format!("the entry of task {task_id} (commit {short}) {problem}")),
+            path,
+            bytes,
+        })
+    }
+
+    /// Ids in the ledger that a person may have meant: those it is the beginning of, else those nearly like it.
+    fn similar_to(&mut self, task_id: &TaskId) -> Result<Vec<String>> {
+        const MOST: usize = 3;
+        let wanted = task_id.as_str().to_ascii_lowercase();
+        let mut close: Vec<(f64, String)> = Vec::new();
+        self.tree.for_each_entry(&mut |found, _, _| {
+            let candidate = found.as_str().to_ascii_lowercase();
+            let likeness = if candidate.starts_with(&wanted) {
+                2.0
+            } else {
+                strsim::normalized_damerau_levenshtein(&wanted, &candidate)
+            };
+            if likeness > 0.7 {
+                close.push((likeness, found.to_string()));
+                close.sort_by(|left, right| right.0.total_cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
+                close.truncate(MOST);
+            }
+        })?;
+        Ok(close.into_iter().map(|(_, id)| id).collect())
+    }
+}

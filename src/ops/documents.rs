@@ -1,0 +1,252 @@
+//! Input as callers give it: one JSON object, over as many lines as they like, or JSON Lines. Read line by line, so
+//! that an endless input is recorded as it comes and a huge one needs no memory.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead, BufReader, Read};
+
+use serde_json::Value;
+
+use crate::entry::parse::{self, Invalid};
+
+/// The most bytes of one document or line. An entry has at most 1 MiB as it is stored; the rest is room for
+/// indentation and escapes.
+const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// One JSON value of an input, or why there is none.
+#[derive(Debug)]
+pub struct Document {
+    /// The line that it begins on, from 1; `None` when it is the whole input.
+    pub line: Option<usize>,
+    /// The value.
+    pub value: Result<Value, Invalid>,
+}
+
+/// The documents of one input.
+pub struct Documents<R> {
+    reader: BufReader<R>,
+    /// Lines read so far.
+    lines: usize,
+    state: State,
+    ready: VecDeque<Document>,
+}
+
+#[derive(PartialEq)]
+enum State {
+    Start,
+    Lines,
+    End,
+}
+
+enum Line {
+    Text(Vec<u8>),
+    TooLong,
+    End,
+}
+
+impl<R: Read> Documents<R> {
+    /// Reads from `reader`.
+    pub fn new(reader: R) -> Self {
+        let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
+        Self { reader, lines: 0, state: State::Start, ready: VecDeque::new() }
+    }
+
+    /// Whether asking for the next document may wait for whoever writes the input.
+    pub fn may_wait(&self) -> bool {
+        self.ready.is_empty() && self.reader.buffer().is_empty()
+    }
+
+    /// The next document; `None` at the end.
+    ///
+    /// # Errors
+    /// The input cannot be read.
+    pub fn next_document(&mut self) -> io::Result<Option<Document>> {
+        loop {
+            if let Some(document) = self.ready.pop_front() {
+                return Ok(Some(document));
+            }
+            match self.state {
+                State::End => return Ok(None),
+                State::Start => self.read_first()?,
+                State::Lines => match self.read_line()? {
+                    Line::End => self.state = State::End,
+                    line => self.push_line(line),
+                },
+            }
+        }
+    }
+
+    /// An input whose first line is a JSON value is JSON Lines. Else it is one document, unless a later line is an
+    /// entry by itself: then only the first line is bad, and the good ones must not be lost with it.
+    fn read_first(&mut self) -> io::Result<()> {
+        let first = loop {
+            match self.read_line()? {
+                Line::Text(text) if text.trim_ascii().is_empty() => {}
+                Line::Text(text) => break text,
+                Line::TooLong => {
+                    self.state = State::Lines;
+                    self.push_line(Line::TooLong);
+                    return Ok(());
+                }
+                Line::End => {
+                    self.state = State::End;
+                    let value = Err(Invalid::whole("is empty: expected a JSON object"));
+                    self.ready.push_back(Document { line: None, value });
+                    return Ok(());
+                }
+            }
+        };
+        if parse::parse(first.trim_ascii_end()).is_ok() {
+            self.state = State::Lines;
+            self.push_line(Line::Text(first));
+            return Ok(());
+        }
+        self.read_whole(first)
+    }
+
+    fn read_whole(&mut self, first: Vec<u8>) -> io::Result<()> {
+        let first_line = self.lines;
+        let mut lines = vec![first];
+        let mut size = lines[0].len();
+        let ended = loop {
+            if size > MAX_DOCUMENT_BYTES {
+                break false;
+            }
+            match self.read_line()? {
+                Line::Text(text) => {
+                    size += text.len();
+                    lines.push(text);
+                }
+                Line::TooLong => break false,
+                Line::End => break true,
+            }
+        };
+        let whole = lines.concat();
+        let value = if ended { parse::parse(whole.trim_ascii_end()) } else { Err(too_long()) };
+        self.state = if ended { State::End } else { State::Lines };
+        if value.is_ok() || !lines[1..].iter().any(|line| is_entry_line(line)) {
+            // What was passed over in front of the document still counts for its line numbers.
+            let shift = |line: usize| line + first_line - 1;
+            let value = value.map_err(|invalid| Invalid { line: invalid.line.map(shift), ..invalid });
+            self.ready.push_back(Document { line: None, value });
+            self.state = State::End;
+            return Ok(());
+        }
+        let last_line = self.lines;
+        self.lines = first_line - 1;
+        for line in lines {
+            self.lines += 1;
+            self.push_line(Line::Text(line));
+        }
+        self.lines = last_line;
+        Ok(())
+    }
+
+    fn push_line(&mut self, line: Line) {
+        let value = match line {
+            Line::Text(text) if text.trim_ascii().is_empty() => return,
+            Line::Text(text) => parse::parse(text.trim_ascii_end()),
+            Line::TooLong | Line::End => Err(too_long()),
+        };
+        // A line's own line number is always 1; the one in the input is in the document.
+        let value = value.map_err(|invalid| Invalid { line: None, ..invalid });
+        self.ready.push_back(Document { line: Some(self.lines), value });
+    }
+
+    fn read_line(&mut self) -> io::Result<Line> {
+        let mut text = Vec::new();
+        let limit = MAX_DOCUMENT_BYTES as u64 + 1;
+        if self.reader.by_ref().take(limit).read_until(b'\n', &mut text)? == 0 {
+            return Ok(Line::End);
+        }
+        self.lines += 1;
+        if text.len() <= MAX_DOCUMENT_BYTES {
+            return Ok(Line::Text(text));
+        }
+        while text.last() != Some(&b'\n') {
+            text.clear();
+            if self.reader.by_ref().take(limit).read_until(b'\n', &mut text)? == 0 {
+                break;
+            }
+        }
+        Ok(Line::TooLong)
+    }
+}
+
+fn too_long() -> Invalid {
+    Invalid::whole(format!("is over {} MiB; an entry is at most 1 MiB", MAX_DOCUMENT_BYTES >> 20))
+}
+
+/// Inside a document written over several lines no line looks like this: they are indented.
+fn is_entry_line(line: &[u8]) -> bool {
+    line.starts_with(b"{") && parse::parse(line).is_ok_and(|value| value.get("task_id").is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str) -> Vec<(Option<usize>, Result<Value, Invalid>)> {
+        let mut documents = Documents::new(input.as_bytes());
+        std::iter::from_fn(|| documents.next_document().unwrap())
+            .map(|document| (document.line, document.value))
+            .collect()
+    }
+
+    #[test]
+    fn one_object_over_many_lines_is_one_document() {
+        let found = read("\n\n{\n  \"task_id\": \"a\"\n}\n\n");
+        assert!(matches!(&found[..], [(None, Ok(value))] if value["task_id"] == "a"));
+    }
+
+    #[test]
+    fn a_syntax_error_names_its_line_in_the_input() {
+        let found = read("\n{\n  \"task_id\": \"a\"\n  \"status\": 1\n}\n");
+        let [(None, Err(invalid))] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(invalid.line, Some(4));
+    }
+
+    #[test]
+    fn a_bad_line_does_not_lose_the_good_ones_wherever_it_stands() {
+        for (input, bad) in [
+            ("{\"task_id\": \"a\"\n{\"task_id\": \"b\"}\n{\"task_id\": \"c\"}\n", 1),
+            ("{\"task_id\": \"a\"}\n{\"task_id\": \n{\"task_id\": \"c\"}\n", 2),
+            ("{\"task_id\": \"a\"}\n{\"task_id\": \"b\"}\nnonsense", 3),
+            ("\u{feff}{\"task_id\": \"a\"}\n{\"task_id\": \"b\"}\n{\"task_id\": \"c\"}", 1),
+        ] {
+            let found = read(input);
+            let lines: Vec<_> = found.iter().map(|(line, _)| line.unwrap()).collect();
+            assert_eq!(lines, [1, 2, 3], "{input}");
+            let failed: Vec<_> =
+                found.iter().filter(|(_, value)| value.is_err()).map(|(line, _)| line.unwrap()).collect();
+            assert_eq!(failed, [bad], "{input}");
+        }
+    }
+
+    #[test]
+    fn an_entry_inside_a_broken_document_is_not_taken_for_a_line() {
+        let found = read("{\n  \"task_id\": \"a\",,\n  \"x\": [\n    {\"task_id\": \"b\"}\n  ]\n}\n");
+        assert!(matches!(&found[..], [(None, Err(_))]), "{found:?}");
+    }
+
+    #[test]
+    fn a_line_past_the_limit_costs_no_memory_and_not_its_neighbours() {
+        let long = format!(
+            "{{\"task_id\": \"a\"}}\n{{\"title\": \"{}\"}}\n{{\"task_id\": \"c\"}}\n",
+            "x".repeat(3 * MAX_DOCUMENT_BYTES)
+        );
+        let found = read(&long);
+        assert_eq!(
+            found.iter().map(|(line, value)| (line.unwrap(), value.is_ok())).collect::<Vec<_>>(),
+            [(1, true), (2, false), (3, true)]
+        );
+        assert!(read(&"[".repeat(5 << 20))[0].1.as_ref().unwrap_err().rule.contains("4 MiB"));
+    }
+
+    #[test]
+    fn an_empty_input_is_an_error_and_blank_lines_between_entries_are_not() {
+        assert!(matches!(&read("")[..], [(None, Err(invalid))] if invalid.rule.contains("empty")));
+        assert!(matches!(&read(" \n\n")[..], [(None, Err(_))]));
+        assert_eq!(read("{}\n\n{}\n").iter().map(|(line, _)| line.unwrap()).collect::<Vec<_>>(), [1, 3]);
+    }
+}

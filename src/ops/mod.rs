@@ -1,0 +1,54 @@
+//! One file per use case, named as the commands are: options in, outcome out. Nothing here prints.
+//!
+//! Whatever grows with the input or the ledger is handed over piece by piece, through a callback, so that memory
+//! stays bounded and each receipt reaches the caller as soon as it is durable.
+
+use std::time::Duration;
+
+use crate::entry::Entry;
+use crate::ledger::{CommitId, Deadline, Place, Recorded, Stored};
+
+pub mod documents;
+pub mod init;
+pub mod log;
+pub mod path;
+pub mod record;
+pub mod show;
+
+/// What every operation needs from its caller's world.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Where it stands, and when.
+    pub place: Place,
+    /// How long it may wait for other writers.
+    pub timeout: Duration,
+}
+
+impl Context {
+    /// The deadline of an operation that starts now.
+    pub fn deadline(&self) -> Deadline {
+        Deadline::within(self.timeout)
+    }
+}
+
+/// An entry together with where and when it was recorded.
+#[derive(Clone, Debug)]
+pub struct LoggedEntry {
+    /// The entry.
+    pub entry: Entry,
+    /// The commit that added it, and its time; `None` where a shallow clone does not hold that commit.
+    pub recorded: Option<Recorded>,
+    /// The file.
+    pub stored: Stored,
+}
+
+/// How much of the history an answer rests on.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    /// The commit that the answer is of.
+    pub head: Option<CommitId>,
+    /// The number of entries known there.
+    pub entries: u64,
+    /// Why the answer may lack something; `None` when it lacks nothing.
+    pub incomplete: Option<String>,
+}

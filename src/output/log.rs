@@ -1,0 +1,190 @@
+//! The history as a list. Entries are written as they come; only the human table looks ahead, to align its columns.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::sanitize::{fit, pad, visible};
+use super::v1::{EntryAnswer, LogTail};
+use super::{Format, Printer};
+use crate::entry::{Timestamp, render};
+use crate::error::Result;
+use crate::ops::LoggedEntry;
+use crate::ops::log::{LogOptions, LogOutcome};
+
+/// The columns of the CSV format; several services stand in one cell, separated by `;`.
+pub(super) const CSV_HEADER: [&str; 15] = [
+    "task_id",
+    "status",
+    "timestamp",
+    "title",
+    "error_message",
+    "plan_id",
+    "agent_id",
+    "agent_pool",
+    "intent",
+    "services",
+    "start_time",
+    "end_time",
+    "commit",
+    "path",
+    "recorded_at",
+];
+const TABLE_HEADER: [&str; 6] = ["TIME", "STATUS", "TASK", "AGENT", "SERVICES", "WHAT"];
+/// Rows that are aligned with each other.
+const BLOCK_ROWS: usize = 250;
+const COLUMN_GAP: usize = 2;
+
+/// Prints entries one after the other.
+pub struct LogPrinter<'p> {
+    printer: &'p mut Printer,
+    begun: bool,
+    entries: usize,
+    rows: Vec<[String; 6]>,
+    widths: [usize; 6],
+}
+
+impl<'p> LogPrinter<'p> {
+    /// Nothing is written before the first entry or the end: a query that fails first prints no half answer.
+    pub fn new(printer: &'p mut Printer) -> Self {
+        Self { printer, begun: false, entries: 0, rows: Vec::new(), widths: TABLE_HEADER.map(str::len) }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        match self.printer.format {
+            Format::Json => {
+                let head = format!("{{\n  \"schema\": \"{}\",\n  \"entries\": [", LogTail::SCHEMA);
+                self.printer.bytes(head.as_bytes())
+            }
+            Format::Csv => self.printer.csv_row(&CSV_HEADER),
+            Format::Human | Format::Jsonl => Ok(()),
+        }
+    }
+
+    /// Adds an entry to it.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn entry(&mut self, entry: LoggedEntry) -> Result<()> {
+        self.begin()?;
+        self.entries += 1;
+        match self.printer.format {
+            Format::Json => {
+                let separator = if self.entries == 1 { "\n    " } else { ",\n    " };
+                self.printer.bytes(separator.as_bytes())?;
+                self.nested_json(&EntryAnswer::new(entry, &[]), 4)
+            }
+            Format::Jsonl => self.printer.json_line(&EntryAnswer::new(entry, &[])),
+            Format::Csv => csv_entry(self.printer, &entry),
+            Format::Human => {
+                self.rows.push(self.table_row(&entry));
+                if self.rows.len() >= BLOCK_ROWS { self.print_rows() } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn end(&mut self, options: &LogOptions, outcome: &LogOutcome) -> Result<()> {
+        self.begin()?;
+        match self.printer.format {
+            Format::Json => {
+                self.printer.bytes(if self.entries == 0 { b"],\n" } else { b"\n  ],\n" })?;
+                let tail = LogTail::new(outcome.total, options.limit, options.offset, &outcome.coverage);
+                let rendered = render::pretty(&tail).unwrap_or_default();
+                // The tail is an object of its own; its opening brace is the one we wrote at the beginning.
+                self.printer.bytes(rendered.strip_prefix(b"{\n").unwrap_or(&rendered))
+            }
+            Format::Human => self.print_rows(),
+            Format::Jsonl | Format::Csv => Ok(()),
+        }
+    }
+
+    fn nested_json(&mut self, value: &impl serde::Serialize, indent: usize) -> Result<()> {
+        let rendered = render::pretty(value).unwrap_or_default();
+        let text =
+            String::from_utf8_lossy(&rendered).trim_end().replace('\n', &format!("\n{}", " ".repeat(indent)));
+        self.printer.bytes(text.as_bytes())
+    }
+
+    fn table_row(&self, found: &LoggedEntry) -> [String; 6] {
+        let entry = &found.entry;
+        let local = (self.printer.reader.local_time)(entry.timestamp.utc());
+        let what = entry.error_message.as_deref().or(entry.title.as_deref());
+        let what = what.or(entry.intent()).or(entry.plan_id.as_deref()).unwrap_or_default();
+        let what = what.trim().lines().next().unwrap_or_default();
+        [
+            local.format("%Y-%m-%d %H:%M").to_string(),
+            entry.status.as_str().to_owned(),
+            entry.task_id.to_string(),
+            visible(entry.agent().unwrap_or("-")),
+            if entry.services().is_empty() { "-".to_owned() } else { visible(&entry.services().join(",")) },
+            visible(what),
+        ]
+    }
+
+    /// Prints the rows that wait. On a terminal the last columns give way; task ids never do, they are copied.
+    fn print_rows(&mut self) -> Result<()> {
+        let first_block = self.entries == self.rows.len();
+        let mut rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if first_block {
+            rows.insert(0, TABLE_HEADER.map(str::to_owned));
+        }
+        for row in &rows {
+            for (width, cell) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.width());
+            }
+        }
+        let widths = self.fitted_widths();
+        for row in &rows {
+            let cells = row.iter().zip(widths).map(|(cell, width)| pad(&fit(cell, width), width));
+            let line = cells.collect::<Vec<_>>().join(&" ".repeat(COLUMN_GAP));
+            self.printer.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn fitted_widths(&self) -> [usize; 6] {
+        let mut widths = self.widths;
+        let Some(columns) = self.printer.reader.columns else { return widths };
+        let [time, status, task, agent, services, what] = &mut widths;
+        let fixed = *time + *status + *task + COLUMN_GAP * 5;
+        let room = columns.saturating_sub(fixed).max(24);
+        *agent = (*agent).min(room / 4).max(5);
+        *services = (*services).min(room / 3).max(8);
+        *what = (*what).min(room.saturating_sub(*agent + *services)).max(8);
+        widths
+    }
+}
+
+/// One entry as a row of [`CSV_HEADER`].
+pub(super) fn csv_entry(printer: &mut Printer, found: &LoggedEntry) -> Result<()> {
+    let LoggedEntry { entry, recorded, stored } = found;
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let result = entry.execution_result.as_ref();
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let cells = [
+        entry.task_id.to_string(),
+        entry.status.as_str().to_owned(),
+        entry.timestamp.to_string(),
+        text(entry.title.as_deref()),
+        text(entry.error_message.as_deref()),
+        text(entry.plan_id.as_deref()),
+        text(entry.agent()),
+        text(entry.pool()),
+        text(entry.intent()),
+        entry.services().join(";"),
+        time(result.and_then(|result| result.start_time)),
+        time(result.and_then(|result| result.end_time)),
+        recorded.as_ref().map(|recorded| recorded.commit.to_string()).unwrap_or_default(),
+        stored.path.clone(),
+        time(recorded.as_ref().map(|recorded| recorded.recorded_at.into())),
+    ];
+    printer.csv_row(&cells.each_ref().map(String::as_str))
+}

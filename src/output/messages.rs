@@ -1,0 +1,57 @@
+//! Standard error: errors, warnings and notes, one line each, all text made safe.
+
+use std::io::Write;
+
+use super::sanitize::visible;
+use crate::error::Error;
+
+/// Standard error. A message that cannot be written is dropped: there is nowhere left to say so.
+pub struct Messages {
+    err: Box<dyn Write>,
+}
+
+impl Messages {
+    /// Writes to `err`.
+    pub fn new(err: Box<dyn Write>) -> Self {
+        Self { err }
+    }
+
+    /// What went wrong, and what to run next.
+    pub fn error(&mut self, error: &Error) {
+        self.line("error", &error.to_string());
+        if let Some(hint) = error.hint() {
+            self.hint(&hint);
+        }
+    }
+
+    /// What was wrong with an input.
+    pub fn problem(&mut self, text: &str) {
+        self.line("error", text);
+    }
+
+    /// Something the reader should look at.
+    pub fn warning(&mut self, text: &str) {
+        self.line("warning", text);
+    }
+
+    /// What to run next.
+    pub fn hint(&mut self, text: &str) {
+        self.line("hint", text);
+    }
+
+    /// Something worth knowing.
+    pub fn note(&mut self, text: &str) {
+        self.line("note", text);
+    }
+
+    /// Lines that are not ours, such as the argument parser's.
+    pub fn lines(&mut self, text: &str) {
+        for line in text.lines() {
+            _ = writeln!(self.err, "{}", visible(line));
+        }
+    }
+
+    fn line(&mut self, kind: &str, text: &str) {
+        _ = writeln!(self.err, "{kind}: {}", visible(text));
+    }
+}

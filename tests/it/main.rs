@@ -1,0 +1,1 @@
+//! One test binary: a change rebuilds one program, not twenty.
