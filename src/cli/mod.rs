@@ -28,6 +28,7 @@ mod show;
     bin_name = "git audit",
     version,
     max_term_width = 100,
+    args_override_self = true,
     arg_required_else_help = true
 )]
 #[command(after_help = "Examples:

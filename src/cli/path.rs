@@ -10,7 +10,8 @@ use crate::output::single;
 
 /// Print where in the ledger's tree a task's entry is
 #[derive(Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
+  git audit path deploy-42
   git show audit:\"$(git audit path deploy-42)\"")]
 pub(super) struct PathArgs {
     /// The task

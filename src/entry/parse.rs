@@ -7,6 +7,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+/// The deepest nesting of an input. Common JSON readers stop at 128 levels, and an answer wraps an entry in a few.
+const MAX_DEPTH: usize = 100;
+
 /// What is wrong with an input, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invalid {
@@ -56,7 +59,7 @@ pub fn pointer_to(parent: &str, token: impl fmt::Display) -> String {
 /// Parses one JSON document.
 ///
 /// # Errors
-/// Not UTF-8, a byte order mark, a syntax error, nesting over 128 levels, a repeated key, an unpaired surrogate,
+/// Not UTF-8, a byte order mark, a syntax error, nesting over 100 levels, a repeated key, an unpaired surrogate,
 /// data after the value, or an integer that 64 bits cannot keep.
 pub fn parse(bytes: &[u8]) -> Result<Value, Invalid> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -82,7 +85,7 @@ fn syntax_error(error: &serde_json::Error, path: Option<&[String]>) -> Invalid {
     let rule = message.split(" at line ").next().unwrap_or(&message);
     let rule = match rule {
         "trailing characters" => "has data after the JSON value".to_owned(),
-        "recursion limit exceeded" => "is nested deeper than 128 levels".to_owned(),
+        "recursion limit exceeded" => format!("is nested deeper than {MAX_DEPTH} levels"),
         "EOF while parsing a value"
         | "EOF while parsing an object"
         | "EOF while parsing a list"
@@ -154,8 +157,15 @@ struct StrictValue<'a> {
 }
 
 impl StrictValue<'_> {
-    fn within<T, E>(&self, token: String, read: impl FnOnce(Self) -> Result<T, E>) -> Result<T, E> {
+    fn within<T, E: serde::de::Error>(
+        &self,
+        token: String,
+        read: impl FnOnce(Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.path.borrow_mut().push(token);
+        if self.path.borrow().len() > MAX_DEPTH {
+            return Err(E::custom("recursion limit exceeded"));
+        }
         let value = read(StrictValue { path: self.path })?;
         self.path.borrow_mut().pop();
         Ok(value)
@@ -244,7 +254,7 @@ mod tests {
 
     #[test]
     fn refuses_deep_nesting_without_a_stack_overflow() {
-        assert_eq!(refusal(&"[".repeat(1_000_000)).rule, "is nested deeper than 128 levels");
+        assert_eq!(refusal(&"[".repeat(1_000_000)).rule, "is nested deeper than 100 levels");
     }
 
     #[test]

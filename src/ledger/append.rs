@@ -121,7 +121,7 @@ impl Ledger {
             if let Some(new_tip) = pass.new_tip() {
                 pass.objects.make_durable()?;
                 intents.begin(&pass.files, &checkouts)?;
-                stage(&checkouts, &pass.new_files(), &state.join("set-aside"), self, deadline)?;
+                stage(&checkouts, &pass.new_files(), &state, self, deadline)?;
                 let log = format!("audit: {} entries", pass.files.len());
                 if let Some(held) =
                     move_ref(&self.repository, &self.branch.reference, pass.expected, new_tip, &log)?
@@ -185,6 +185,13 @@ impl<'r> Pass<'r> {
         let parent = ledger.branch.tip(&ledger.repository)?;
         let root = parent.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
         let mut tree = EntryTree::open(Rc::clone(&objects), root)?;
+        if !tree.has_ledger()? {
+            let branch = ledger.branch();
+            let text = format!(
+                "`.audit` is missing at the tip of branch `{branch}`, though its history has entries: somebody removed it"
+            );
+            return Err(Error::Damaged(text));
+        }
         Ok(Self {
             ledger,
             identities: Identities::resolve(&ledger.place.identity, &ledger.settings),
@@ -268,11 +275,11 @@ impl<'r> Pass<'r> {
 pub(super) fn stage(
     checkouts: &[Checkout],
     files: &[NewFile<'_>],
-    set_aside: &Path,
+    state: &Path,
     ledger: &Ledger,
     deadline: Deadline,
 ) -> Result<()> {
-    checkouts.iter().try_for_each(|checkout| checkout.stage(files, set_aside, &ledger.place, deadline))
+    checkouts.iter().try_for_each(|checkout| checkout.stage(files, state, &ledger.place, deadline))
 }
 
 /// Moves the ref from `expected` (zero: it must not exist) to `new`. Returns what was in the way, where trying again

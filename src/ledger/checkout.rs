@@ -71,13 +71,13 @@ impl Checkout {
     pub fn stage(
         &self,
         files: &[NewFile<'_>],
-        set_aside: &Path,
+        state: &Path,
         place: &Place,
         deadline: Deadline,
     ) -> Result<()> {
         let mut made = Vec::new();
         let staged = self
-            .place_files(files, set_aside, &mut made)
+            .place_files(files, state, &mut made)
             .and_then(|()| self.update_index(files, place, deadline));
         if staged.is_err() {
             made.iter().for_each(|path| _ = fs::remove_file(path));
@@ -90,10 +90,10 @@ impl Checkout {
         fs::read(self.work_tree.as_ref()?.join(path)).ok()
     }
 
-    fn place_files(&self, files: &[NewFile<'_>], set_aside: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
+    fn place_files(&self, files: &[NewFile<'_>], state: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
         let Some(root) = &self.work_tree else { return Ok(()) };
         for file in files {
-            if place_file(root, file, set_aside)? {
+            if place_file(root, file, state)? {
                 made.push(root.join(file.path));
             }
         }
@@ -160,7 +160,7 @@ impl Checkout {
 }
 
 /// Writes one file below `root`, following no symbolic link. Returns whether there was none of that name before.
-fn place_file(root: &Path, file: &NewFile<'_>, set_aside: &Path) -> Result<bool> {
+fn place_file(root: &Path, file: &NewFile<'_>, state: &Path) -> Result<bool> {
     let shown = root.join(file.path);
     let failed = |errno: Errno| Error::io(format!("write {}", shown.display()), errno);
     let (directory, name) = file.path.rsplit_once('/').unwrap_or(("", file.path));
@@ -178,23 +178,44 @@ fn place_file(root: &Path, file: &NewFile<'_>, set_aside: &Path) -> Result<bool>
                 return Ok(false);
             }
             // Not ours to judge: a draft of the user's, or what a killed process left. It is kept elsewhere.
-            super::objects::move_aside(&shown, set_aside)?;
+            super::objects::move_aside(&shown, &state.join("set-aside"))?;
             true
         }
     };
-    let temporary = format!(".{name}.{}", std::process::id());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let descriptor =
-        openat(&directory, temporary.as_str(), flags, Mode::from_raw_mode(0o666)).map_err(failed)?;
-    let mut target = File::from(descriptor);
-    // Synced, because after a power cut an empty file here would look like a deletion to `git commit -a`.
-    let written = target.write_all(file.bytes).and_then(|()| target.sync_all());
-    let renamed = written.and_then(|()| Ok(renameat(&directory, temporary.as_str(), &directory, name)?));
-    renamed.map_err(|error| {
-        _ = unlinkat(&directory, temporary.as_str(), rustix::fs::AtFlags::empty());
-        Error::io(format!("write {}", shown.display()), error)
-    })?;
+    let draft = write_draft(state, name, file.bytes)?;
+    let renamed = match renameat(rustix::fs::CWD, &draft, &directory, name) {
+        // The working tree is on another file system than the repository.
+        Err(Errno::XDEV) => copy_into(&directory, name, file.bytes),
+        renamed => renamed,
+    };
+    _ = fs::remove_file(&draft);
+    renamed.map_err(failed)?;
     Ok(!existed)
+}
+
+/// Writes the file where a kill leaves nothing in the user's working tree. Synced, because after a power cut an empty
+/// file there would look like a change to `git commit -a`.
+fn write_draft(state: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+    let directory = state.join("drafts");
+    let path = directory.join(name);
+    let written = fs::create_dir_all(&directory).and_then(|()| {
+        let mut draft = File::create(&path)?;
+        draft.write_all(bytes)?;
+        draft.sync_all()
+    });
+    written.map_err(|error| Error::io(format!("write {}", path.display()), error))?;
+    Ok(path)
+}
+
+fn copy_into(directory: &OwnedFd, name: &str, bytes: &[u8]) -> rustix::io::Result<()> {
+    let temporary = format!(".{name}.{}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut target = File::from(openat(directory, temporary.as_str(), flags, Mode::from_raw_mode(0o666))?);
+    let written = target.write_all(bytes).and_then(|()| target.sync_all());
+    let written = written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
+    written.and_then(|()| renameat(directory, temporary.as_str(), directory, name)).inspect_err(|_| {
+        _ = unlinkat(directory, temporary.as_str(), rustix::fs::AtFlags::empty());
+    })
 }
 
 /// Opens a directory below `root`, making what is missing. A symbolic link on the way is an error: it may lead out.

@@ -82,10 +82,9 @@ pub fn initialise(
             None => None,
         },
     };
-    let is_new = found.is_none();
-    let branch = found.map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
+    let branch = found.clone().map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
     let ledger = Ledger { repository: opened.main, settings, branch, place: place.clone() };
-    let origin = if is_new {
+    let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created
     } else if ledger.branch.pinned && ledger.branch.local_tip(&ledger.repository)?.is_some() {
@@ -170,7 +169,7 @@ impl Ledger {
             });
             let files: Vec<_> = files.collect();
             objects.make_durable()?;
-            stage(&checkouts, &files, &self.state_directory().join("set-aside"), self, deadline)?;
+            stage(&checkouts, &files, &self.state_directory(), self, deadline)?;
             let expected = expected.unwrap_or_else(|| objects.zero());
             match move_ref(&self.repository, &self.branch.reference, expected, tip, "audit: init ledger")? {
                 None => break,

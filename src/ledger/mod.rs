@@ -97,10 +97,17 @@ impl Ledger {
         prepare_libgit2();
         let opened = locate::open_repository(place)?;
         let settings = settings_of(&opened, place)?;
-        match locate::find_branch(&opened, &settings)? {
-            Some(branch) => Ok(Self { repository: opened.main, settings, branch, place: place.clone() }),
-            None => Err(Error::NoLedger(place.directory.clone())),
-        }
+        let branch = locate::find_branch(&opened, &settings)?
+            .ok_or_else(|| Error::NoLedger(place.directory.clone()))?;
+        let ledger = Self { repository: opened.main, settings, branch, place: place.clone() };
+        if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
+    }
+
+    /// Whether the branch is a ledger: a branch can be pinned before `init`. One whose `.audit` was removed from the
+    /// tip still is one, and its history still answers.
+    fn is_begun(&self) -> Result<bool> {
+        let mut view = self.view()?;
+        Ok(view.has_ledger_directory()? || view.history()?.next().transpose()?.is_some())
     }
 
     /// The branch's short name.

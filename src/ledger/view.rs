@@ -83,6 +83,11 @@ impl<'r> View<'r> {
         self.tip.map(CommitId)
     }
 
+    /// Whether the tree has `.audit`.
+    pub(super) fn has_ledger_directory(&mut self) -> Result<bool> {
+        self.tree.has_ledger()
+    }
+
     /// Walks the history from this commit.
     ///
     /// # Errors
