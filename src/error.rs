@@ -53,6 +53,17 @@ pub enum Error {
     /// A branch name that git does not allow.
     #[error("`{0}` is not a valid branch name")]
     BranchName(String),
+    /// `.audit` was removed from the branch, though its history has entries.
+    #[error(
+        "`.audit` is missing at the tip of branch `{0}`, though its history has entries: somebody removed it"
+    )]
+    Removed(String),
+    /// Something else stands in the working tree where the ledger's files belong.
+    #[error("{} is a symbolic link or a file where the ledger needs a directory; nothing was written through it", .0.display())]
+    Blocked(PathBuf),
+    /// The ledger's own policy file cannot be followed.
+    #[error(".audit/config.toml at the ledger's tip: {0}")]
+    Policy(String),
     /// The repository or the ledger is not in a shape that can be read or extended.
     #[error("{0}")]
     Damaged(String),
@@ -132,6 +143,9 @@ impl Error {
             Self::BranchTaken(_) => "branch-taken",
             Self::BranchMissing(_) => "branch-missing",
             Self::BranchName(_) => "branch-name",
+            Self::Removed(_) => "removed",
+            Self::Blocked(_) => "blocked",
+            Self::Policy(_) => "policy",
             Self::Damaged(_) => "damaged",
             Self::NotFound { .. } => "not-found",
             Self::Usage(_) => "usage",
@@ -155,7 +169,9 @@ impl Error {
                 )
             }
             Self::UnsupportedRepository { way_out, .. } => way_out.clone(),
-            Self::NoLedger(_) => "run `git audit init` (or record with `--init`)".into(),
+            Self::NoLedger(_) => "run `git audit init` (or record with `--init`); \
+                in a clone that has only one branch, run `git fetch origin audit:audit` first"
+                .into(),
             Self::LedgerElsewhere { found, .. } => {
                 format!("run `git audit init --branch {found}`, or leave `--branch` out")
             }
@@ -171,6 +187,13 @@ impl Error {
                  to begin a new ledger on purpose, run `git config --unset audit.branch` first"
             ),
             Self::BranchName(_) => "run `git check-ref-format --branch NAME` to test a name".into(),
+            Self::Removed(branch) => {
+                format!(
+                    "run `git log --diff-filter=D --oneline {branch} -- .audit` to find that commit, and revert it"
+                )
+            }
+            Self::Blocked(_) => "move it away, then run `git checkout -- .audit` in that working tree".into(),
+            Self::Policy(_) => "run `git log -p --all -- .audit/config.toml` to see who changed it".into(),
             Self::Damaged(_) => "run `git fsck` to see what else is wrong".into(),
             Self::NotFound { similar, .. } if similar.is_empty() => {
                 "run `git audit log` to see what is there".into()

@@ -19,12 +19,7 @@ const TEST_CLOCK: &str = "GIT_AUDIT_TEST_NOW";
 pub(super) fn place(changes: &[PathBuf]) -> Result<Place> {
     let here = env::current_dir().map_err(|error| Error::io("find the current directory", error))?;
     let directory = changes.iter().fold(here, |directory, change| directory.join(change));
-    if !directory.is_dir() {
-        return Err(Error::io(
-            format!("change to {}", directory.display()),
-            std::io::Error::from(std::io::ErrorKind::NotFound),
-        ));
-    }
+    directory.read_dir().map_err(|error| Error::io(format!("change to {}", directory.display()), error))?;
     let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let ceilings = env::var_os("GIT_CEILING_DIRECTORIES").unwrap_or_default();

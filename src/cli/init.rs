@@ -10,14 +10,17 @@ use crate::ops::init::InitOptions;
 use crate::output::single;
 
 /// Begin a ledger in this repository, or adopt the one that is there
-///
-/// In an empty repository the ledger is the current branch; in one that holds other files it is a branch of its own,
-/// `audit`, which shares no history with the code and leaves the working tree alone.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "In an empty repository the ledger is the current branch. In one that holds other files it is a
+branch of its own, `audit`, which shares no history with the code and leaves the working tree
+alone.
+
+Examples:
   git audit init
   git audit init --branch main      # beside the code
-  git audit init --flat-limit 200")]
+  git audit init --flat-limit 200"
+)]
 pub(super) struct InitArgs {
     /// Keep the ledger on this branch
     #[arg(long, value_name = "NAME")]

@@ -10,8 +10,6 @@ use crate::ops::log::LogOptions;
 use crate::output::{Format, LogPrinter, single};
 
 /// List recorded tasks, newest first
-///
-/// The answer comes from walking the ledger's commits.
 #[derive(Args)]
 #[command(after_help = "Examples:
   git audit log --status failed --days 7
@@ -67,15 +65,7 @@ impl LogArgs {
         for warning in &outcome.warnings {
             session.messages.warning(warning);
         }
-        if !outcome.warnings.is_empty() {
-            session
-                .messages
-                .hint("run `git log --diff-filter=MDRT --name-only -- .audit` on the ledger's branch");
-        }
-        if let Some(reason) = &outcome.coverage.incomplete {
-            session.messages.warning(&format!("the answer may be incomplete: {reason}"));
-            session.messages.hint("run `git fetch --unshallow`, or ask in a full clone");
-        }
+        session.say_what_is_missing(&outcome.coverage);
         if session.printer.format == Format::Human && !self.count {
             say_what_is_not_shown(session, &options, outcome.total)?;
         }
@@ -94,7 +84,7 @@ fn say_what_is_not_shown(
         session.messages.note("no entries match");
     } else if total <= options.offset {
         session.messages.note(&format!("only {total} entries match, all before --offset {}", options.offset));
-    } else if let Some(end) = end.filter(|end| *end < total) {
+    } else if let Some(end) = end.filter(|end| *end < total && *end > options.offset) {
         session
             .messages
             .note(&format!("there are more: continue with `--offset {end}`, or see all with `--limit all`"));

@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset, Local, Utc};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, ExitStatus, Result};
-use crate::ops::Context;
+use crate::ops::{Context, Coverage};
 use crate::output::{Format, Messages, Printer, Reader};
 
 mod environment;
@@ -29,6 +29,7 @@ mod show;
     version,
     max_term_width = 100,
     args_override_self = true,
+    disable_help_flag = true,
     arg_required_else_help = true
 )]
 #[command(after_help = "Examples:
@@ -46,8 +47,12 @@ struct Cli {
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "human", global = true)]
     format: Format,
     /// Short for --format json
-    #[arg(long, global = true)]
+    #[arg(long, global = true, conflicts_with = "format")]
     json: bool,
+    // One text for both forms: `git audit --help` never reaches us, git takes it for a manual page.
+    /// Print help
+    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -80,6 +85,18 @@ struct Session {
     context: Context,
     printer: Printer,
     messages: Messages,
+}
+
+impl Session {
+    /// Says why an answer may lack something.
+    fn say_what_is_missing(&mut self, coverage: &Coverage) {
+        if let Some(reason) = &coverage.incomplete {
+            self.messages.warning(&format!("the answer may be incomplete: {reason}"));
+            if reason.starts_with("shallow") {
+                self.messages.hint("run `git fetch --unshallow`, or ask in a full clone");
+            }
+        }
+    }
 }
 
 /// Runs the command that the process was started with.

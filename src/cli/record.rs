@@ -16,16 +16,19 @@ use crate::ops::record::{Field, Progress, RecordOptions, Source};
 use crate::output::record as print;
 
 /// Record finished tasks, one commit each
-///
-/// Reads one JSON object or JSON Lines from each FILE, or from standard input for `-` and where neither a FILE nor a
-/// field is given. Fields given as flags win over the input. A task that is recorded already makes no commit and is
-/// `skipped`. A bad line never loses a good one: it is named, the others are recorded, and the exit code is 2.
 #[derive(Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Reads one JSON object or JSON Lines from each FILE, or from standard input for `-` and where neither
+a FILE nor a field is given. Fields given as flags win over the input. A task that is recorded
+already makes no commit and is `skipped`. A bad line never loses a good one: it is named, the others
+are recorded, and the exit code is 2.
+
+Examples:
   git audit record --task-id deploy-42 --status completed --service web --intent deploy
   git audit record --init result.json
   git audit record --status failed --error \"timed out\" result.json
-  jq -c '.[]' results.json | git audit record --json -")]
+  jq -c '.[]' results.json | git audit record --json -"
+)]
 pub(super) struct RecordArgs {
     /// Files with one JSON object or JSON Lines; `-` is standard input
     #[arg(value_name = "FILE")]
@@ -180,7 +183,6 @@ impl RecordArgs {
         let fields = self.fields.into_fields()?;
         let sources = sources(self.files, !fields.is_empty())?;
         let options = RecordOptions { sources, fields, init: self.init };
-        print::begin(&mut session.printer)?;
 
         let Session { context, printer, messages } = session;
         // The ledger goes on when the receipts cannot be printed: what was handed in is not lost for that.

@@ -34,6 +34,9 @@ impl ShowArgs {
         if let Some(warning) = &outcome.entry.stored.warning {
             session.messages.warning(warning);
         }
+        if outcome.entry.recorded.is_none() {
+            session.say_what_is_missing(&outcome.coverage);
+        }
         single::show(&mut session.printer, outcome)?;
         Ok(ExitStatus::Done)
     }

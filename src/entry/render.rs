@@ -117,6 +117,11 @@ mod tests {
     fn serde_json_features_that_change_our_bytes_are_off() {
         let value: Value = serde_json::from_str(r#"{"b":1.10,"a":1e2}"#).unwrap();
         assert_eq!(value.to_string(), r#"{"a":100.0,"b":1.1}"#);
+        // How a double is spelled comes from a dependency of serde_json: it must not change under our digests.
+        let doubles = [0.1, 1e-7, 1e15, 1e16, 1.5e300, 5e-324, -0.0, 123_456_789.125];
+        let spelled =
+            ["0.1", "1e-7", "1000000000000000.0", "1e+16", "1.5e+300", "5e-324", "-0.0", "123456789.125"];
+        assert_eq!(doubles.map(|double| Value::from(double).to_string()), spelled);
     }
 
     #[test]

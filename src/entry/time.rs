@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
 use serde::{Serialize, Serializer};
 
 /// An instant. Keeps the caller's precision up to the nanosecond; stored in UTC.
@@ -16,7 +16,14 @@ impl Timestamp {
         if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
             return None;
         }
-        DateTime::parse_from_rfc3339(text).ok().map(|time| Self(time.with_timezone(&Utc)))
+        let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+        // Near the ends of the calendar another zone can lead out of the four-digit years.
+        (0..=9999).contains(&time.year()).then_some(Self(time))
+    }
+
+    /// `time` to the millisecond, which is as much as a clock of ours is worth.
+    pub fn from_clock(time: DateTime<Utc>) -> Self {
+        Self(time.trunc_subsecs(3))
     }
 
     /// The instant as chrono knows it.

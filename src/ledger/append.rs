@@ -17,8 +17,9 @@ use super::commit::{self, CommitId};
 use super::entries::{EntryTree, Located, Policy};
 use super::identity::Identities;
 use super::lock::{Deadline, WriterLock};
-use super::objects::{self, Objects};
-use super::{Ledger, git_error};
+use super::objects::Objects;
+use super::sharing::Sharing;
+use super::{Ledger, durability, git_error};
 use crate::entry::parse::Invalid;
 use crate::entry::{Digest, Entry, TaskId, compare, message, parse, render};
 use crate::error::{Error, Result};
@@ -40,6 +41,12 @@ impl Request {
     /// The entry is over 1 MiB.
     pub fn new(entry: Entry, given: Value) -> std::result::Result<Self, Invalid> {
         let bytes = render::stored_bytes(&entry)?;
+        // Whatever rule is forgotten elsewhere: nothing is recorded that could not be read again as what it was.
+        if super::view::read_entry(&bytes, None)? != entry {
+            return Err(Invalid::whole(
+                "does not read back as it was given; this is a fault of git-audit, please report it",
+            ));
+        }
         let digest = Digest::of(&bytes);
         let message = message::build(&entry, &digest);
         Ok(Self { entry, given, bytes, digest, message })
@@ -108,7 +115,7 @@ impl Ledger {
     /// The deadline passed, or the ledger cannot be read or written. Nothing is acknowledged then.
     pub fn append(&self, requests: &[Request], deadline: Deadline) -> Result<Appended> {
         let state = self.state_directory();
-        let _lock = WriterLock::acquire(&state, deadline)?;
+        let _lock = WriterLock::acquire(&state, Sharing::of(&self.repository), deadline)?;
         let checkouts = checkouts_of(&self.repository, &self.branch.reference);
         let intents = Intents { directory: state.join("pending") };
         let unfinished = intents.unfinished(&checkouts, requests);
@@ -126,7 +133,11 @@ impl Ledger {
                 if let Some(held) =
                     move_ref(&self.repository, &self.branch.reference, pass.expected, new_tip, &log)?
                 {
-                    deadline.pause(attempt, &held)?;
+                    if let Err(busy) = deadline.pause(attempt, &held) {
+                        unstage(&checkouts, &pass.new_files(), self);
+                        intents.end();
+                        return Err(busy);
+                    }
                     continue;
                 }
             }
@@ -143,9 +154,19 @@ impl Ledger {
         unreachable!("the loop ends by returning, at the latest when the deadline passes")
     }
 
-    /// Writes the branch into the configuration, so that later records go there whatever is checked out by then.
+    /// Writes the branch into the configuration, so that later records go there whatever is checked out by then. A
+    /// branch that continues the one of `origin` is told so, as `git switch` would.
     pub(super) fn pin(&self) -> Result<()> {
-        if self.branch.pinned { Ok(()) } else { self.settings.set_local("audit.branch", self.branch.short()) }
+        if self.branch.pinned {
+            return Ok(());
+        }
+        let short = self.branch.short();
+        let remote = format!("branch.{short}.remote");
+        if self.settings.text(&remote).is_none() && self.branch.has_upstream(&self.repository)? {
+            self.settings.set_local(&remote, "origin")?;
+            self.settings.set_local(&format!("branch.{short}.merge"), &self.branch.reference)?;
+        }
+        self.settings.set_local("audit.branch", short)
     }
 }
 
@@ -186,11 +207,7 @@ impl<'r> Pass<'r> {
         let root = parent.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
         let mut tree = EntryTree::open(Rc::clone(&objects), root)?;
         if !tree.has_ledger()? {
-            let branch = ledger.branch();
-            let text = format!(
-                "`.audit` is missing at the tip of branch `{branch}`, though its history has entries: somebody removed it"
-            );
-            return Err(Error::Damaged(text));
+            return Err(Error::Removed(ledger.branch().to_owned()));
         }
         Ok(Self {
             ledger,
@@ -282,6 +299,12 @@ pub(super) fn stage(
     checkouts.iter().try_for_each(|checkout| checkout.stage(files, state, &ledger.place, deadline))
 }
 
+/// Takes the files back out of every working tree: the branch did not move, so they are not part of it. Where that
+/// fails, too, they stay staged additions, which harm nothing.
+fn unstage(checkouts: &[Checkout], files: &[NewFile<'_>], ledger: &Ledger) {
+    checkouts.iter().for_each(|checkout| checkout.unstage(files, &ledger.place));
+}
+
 /// Moves the ref from `expected` (zero: it must not exist) to `new`. Returns what was in the way, where trying again
 /// from the new tip makes sense.
 pub(super) fn move_ref(
@@ -305,10 +328,7 @@ pub(super) fn move_ref(
 
 /// Makes the ref durable: its file, and every directory up to `refs`. One that git has packed is git's to sync.
 pub(super) fn sync_ref(repository: &Repository, name: &str) -> Result<()> {
-    let refs = repository.commondir().join("refs");
-    let file = repository.commondir().join(name);
-    let paths = file.ancestors().take_while(|path| path.starts_with(&refs)).filter(|path| path.exists());
-    paths.into_iter().try_for_each(objects::sync)
+    durability::sync_named(&repository.commondir().join(name), &repository.commondir().join("refs"))
 }
 
 /// Marks what is about to be put into working trees, so that a process that is killed between the index and the ref

@@ -85,6 +85,19 @@ impl Checkout {
         staged
     }
 
+    /// Takes back what [`Self::stage`] did.
+    pub fn unstage(&self, files: &[NewFile<'_>], place: &Place) {
+        let zero = |file: &NewFile<'_>| "0".repeat(file.blob.to_string().len());
+        let lines: String = files.iter().map(|file| format!("0 {}\t{}\0", zero(file), file.path)).collect();
+        if !self.run_update_index(&lines, place).is_ok_and(|(done, _)| done) {
+            return;
+        }
+        for file in files.iter().filter(|file| self.read(file.path).is_some_and(|found| found == file.bytes))
+        {
+            _ = self.work_tree.as_ref().map(|root| fs::remove_file(root.join(file.path)));
+        }
+    }
+
     /// The file's bytes in the working tree.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         fs::read(self.work_tree.as_ref()?.join(path)).ok()
@@ -235,10 +248,7 @@ fn open_directory(root: &Path, path: &str) -> Result<OwnedFd> {
             opened => opened,
         }
         .map_err(|errno| match errno {
-            Errno::LOOP | Errno::NOTDIR => Error::Damaged(format!(
-                "{} is a symbolic link or a file where the ledger needs a directory; nothing was written through it",
-                shown.display()
-            )),
+            Errno::LOOP | Errno::NOTDIR => Error::Blocked(shown.clone()),
             _ => Error::io(format!("open {}", shown.display()), errno),
         })?;
     }

@@ -68,12 +68,12 @@ impl<'r> EntryTree<'r> {
             return Ok(Policy { version: 1, flat_limit: DEFAULT_FLAT_LIMIT });
         };
         let text = String::from_utf8_lossy(&bytes);
-        let policy: Policy = toml::from_str(&text)
-            .map_err(|error| Error::Damaged(format!("{CONFIG} at the ledger's tip: {}", error.message())))?;
+        let policy: Policy =
+            toml::from_str(&text).map_err(|error| Error::Policy(error.message().to_owned()))?;
         if policy.version != 1 {
             let version = policy.version;
-            return Err(Error::Damaged(format!(
-                "{CONFIG} has version {version}; this git-audit knows version 1, a newer one may know it"
+            return Err(Error::Policy(format!(
+                "version {version} is not known to this git-audit, which knows version 1"
             )));
         }
         Ok(policy)
@@ -94,7 +94,7 @@ impl<'r> EntryTree<'r> {
                     )));
                 }
                 if entry.name == name.as_bytes() {
-                    return Ok(Located::Here { path, blob: entry.oid });
+                    return Ok(Located::Here { path, blob: entry.oid() });
                 }
                 let id =
                     String::from_utf8_lossy(&entry.name[..entry.name.len() - ".json".len()]).into_owned();
@@ -107,10 +107,12 @@ impl<'r> EntryTree<'r> {
     /// The path that a new entry gets. A flat directory that is full, or that shards have followed, is never written
     /// again.
     pub fn path_for(&mut self, task_id: &TaskId, policy: &Policy) -> Result<String> {
+        if self.directory(SHARDS)?.is_some() {
+            return Ok(layout::sharded_path(task_id));
+        }
         let full =
             self.directory(TASKS)?.map_or(0, |tasks| tasks.iter().count()) >= policy.flat_limit as usize;
-        let sharded = full || self.directory(SHARDS)?.is_some();
-        Ok(if sharded { layout::sharded_path(task_id) } else { layout::flat_path(task_id) })
+        Ok(if full { layout::sharded_path(task_id) } else { layout::flat_path(task_id) })
     }
 
     /// Adds files and writes each directory on the way to them once, innermost first.
@@ -142,7 +144,7 @@ impl<'r> EntryTree<'r> {
     pub fn read_file(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
         let (directory, name) = split(path);
         let Some(tree) = self.directory(directory)? else { return Ok(None) };
-        match tree.find(name).filter(super::tree::TreeEntry::is_regular_file).map(|entry| entry.oid) {
+        match tree.find(name).filter(super::tree::TreeEntry::is_regular_file).map(|entry| entry.oid()) {
             Some(blob) => self.objects.try_read(blob, ObjectType::Blob),
             None => Ok(None),
         }
@@ -162,7 +164,7 @@ impl<'r> EntryTree<'r> {
             if entry.is_directory() {
                 inner.push(path);
             } else if let Some(task_id) = layout::task_id_of(&path) {
-                visit(&task_id, &path, entry.oid);
+                visit(&task_id, &path, entry.oid());
             }
         }
         inner.iter().try_for_each(|path| self.visit(path, visit))
@@ -174,7 +176,7 @@ impl<'r> EntryTree<'r> {
             let tree = match self.directory(parent)?.and_then(|parent| parent.find(name)) {
                 None => None,
                 Some(entry) if entry.is_directory() => {
-                    let id = entry.oid;
+                    let id = entry.oid();
                     Some(self.objects.tree(id)?)
                 }
                 Some(entry) => {

@@ -231,7 +231,7 @@ impl<'r> History<'r> {
             self.ledger_trees.clear();
         }
         let tree = self.objects.tree(root)?;
-        let ledger = tree.find(ROOT).filter(super::tree::TreeEntry::is_directory).map(|entry| entry.oid);
+        let ledger = tree.find(ROOT).filter(super::tree::TreeEntry::is_directory).map(|entry| entry.oid());
         self.ledger_trees.insert(root, ledger);
         Ok(ledger)
     }
@@ -277,11 +277,14 @@ fn collect_added(
         let path = format!("{path}/{name}");
         let earlier: Vec<_> = before.iter().filter_map(|tree| tree.find(name)).collect();
         if entry.is_directory() {
-            let earlier: Vec<_> =
-                earlier.iter().filter(|earlier| earlier.is_directory()).map(|earlier| earlier.oid).collect();
-            collect_added(objects, &path, entry.oid, &earlier, added)?;
+            let earlier: Vec<_> = earlier
+                .iter()
+                .filter(|earlier| earlier.is_directory())
+                .map(|earlier| earlier.oid())
+                .collect();
+            collect_added(objects, &path, entry.oid(), &earlier, added)?;
         } else if earlier.is_empty() && entry.is_regular_file() && task_id_of(&path).is_some() {
-            added.push((path, entry.oid));
+            added.push((path, entry.oid()));
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use super::entries::EntryTree;
 use super::identity::Identities;
 use super::locate::{self, Branch};
 use super::lock::{Deadline, WriterLock};
+use super::sharing::Sharing;
 use super::{Ledger, Place, prepare_libgit2, settings_of, state_directory};
 use crate::error::{Error, Result};
 
@@ -62,7 +63,7 @@ pub fn initialise(
     prepare_libgit2();
     let opened = locate::open_repository(place)?;
     let settings = settings_of(&opened, place)?;
-    let _lock = WriterLock::acquire(&state_directory(&opened.main), deadline)?;
+    let _lock = WriterLock::acquire(&state_directory(&opened.main), Sharing::of(&opened.main), deadline)?;
     let asked = branch.map(|name| Branch::named(name, false)).transpose()?;
     let found = match locate::find_branch(&opened, &settings)? {
         Some(found) => {
@@ -87,6 +88,8 @@ pub fn initialise(
     let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created
+    } else if !ledger.view()?.has_ledger_directory()? {
+        return Err(Error::Removed(ledger.branch().to_owned()));
     } else if ledger.branch.pinned && ledger.branch.local_tip(&ledger.repository)?.is_some() {
         Origin::Existing
     } else {
@@ -137,10 +140,7 @@ impl Ledger {
                 Some(held) => deadline.pause(attempt, &held)?,
             }
         }
-        sync_ref(&self.repository, &self.branch.reference)?;
-        let short = self.branch.short();
-        self.settings.set_local(&format!("branch.{short}.remote"), "origin")?;
-        self.settings.set_local(&format!("branch.{short}.merge"), &self.branch.reference)
+        sync_ref(&self.repository, &self.branch.reference)
     }
 
     fn create(&self, flat_limit: Option<u32>, deadline: Deadline) -> Result<()> {

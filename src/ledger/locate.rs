@@ -122,6 +122,11 @@ impl Branch {
         tip_of(repository, &self.reference)
     }
 
+    /// Whether `origin` has a branch of this name.
+    pub fn has_upstream(&self, repository: &Repository) -> Result<bool> {
+        Ok(tip_of(repository, &self.upstream)?.is_some())
+    }
+
     /// The commit that a new entry would follow: the local branch's, else the one of `origin`.
     pub fn tip(&self, repository: &Repository) -> Result<Option<Oid>> {
         match self.local_tip(repository)? {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::sharing::Sharing;
 use crate::error::{Error, Result};
 
 /// How long a writer waits, in all.
@@ -43,12 +44,17 @@ pub(super) struct WriterLock {
 }
 
 impl WriterLock {
-    pub fn acquire(directory: &Path, deadline: Deadline) -> Result<Self> {
+    pub fn acquire(directory: &Path, sharing: Sharing, deadline: Deadline) -> Result<Self> {
+        let path = directory.join("lock");
+        let is_new = !path.exists();
         fs::create_dir_all(directory)
             .map_err(|error| Error::io(format!("create {}", directory.display()), error))?;
-        let path = directory.join("lock");
         let opened = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let file = opened.map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+        if is_new {
+            sharing.apply_to_directory(directory);
+            sharing.apply_to_file(&path);
+        }
         for attempt in 0.. {
             match file.try_lock() {
                 Ok(()) => break,

@@ -1,7 +1,8 @@
 //! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2.
 //!
 //! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
-//! - [`objects`], [`tree`], [`commit`]: git objects as bytes · [`layout`], [`entries`]: where entries are
+//! - [`objects`], [`loose`], [`tree`], [`commit`]: git objects as bytes · [`durability`]: surviving a power cut
+//!   · [`layout`], [`entries`]: where entries are
 //! - [`append`]: the one way in · [`checkout`]: the working trees that show the branch · [`lock`]: waiting
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
 //!
@@ -16,6 +17,7 @@ use git2::Repository;
 mod append;
 mod checkout;
 mod commit;
+mod durability;
 mod entries;
 mod history;
 mod identity;
@@ -23,8 +25,10 @@ mod init;
 pub mod layout;
 mod locate;
 mod lock;
+mod loose;
 mod objects;
 mod settings;
+mod sharing;
 mod tree;
 mod view;
 
@@ -131,7 +135,7 @@ fn state_directory(repository: &Repository) -> PathBuf {
 
 fn settings_of(opened: &Opened, place: &Place) -> Result<Settings> {
     let files = opened.main.config().map_err(git_error("read the configuration"))?;
-    Ok(Settings::new(&place.config, files))
+    Settings::new(&place.config, files)
 }
 
 /// libgit2's process-wide settings: no cache that grows with the history, and partial clones may be opened (the
@@ -140,6 +144,8 @@ fn prepare_libgit2() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         git2::opts::enable_caching(false);
+        // Packed objects are checked by zlib's sum here; hashing all of them is the business of verification.
+        git2::opts::strict_hash_verification(false);
         // SAFETY: libgit2 keeps the list in a static variable. `Once` makes this the only write, and it happens
         // before any repository is opened, which is the only thing that reads it.
         #[expect(unsafe_code, reason = "git2 has no safe form of it")]

@@ -5,19 +5,19 @@
 //! directory's fsync. Packed objects and alternates come through libgit2.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
-use flate2::read::ZlibDecoder;
-use flate2::write::ZlibEncoder;
-use git2::{ErrorCode, ObjectFormat, ObjectType, Odb, OdbLookupFlags, Oid, Repository};
+use git2::{ErrorCode, ObjectFormat, ObjectType, Odb, Oid, Repository};
 
 use super::commit::Commit;
+use super::durability::Barrier;
 use super::git_error;
+use super::loose::Codec;
+use super::sharing::Sharing;
 use super::tree::RawTree;
 use crate::error::{Error, Result};
 
@@ -26,6 +26,7 @@ const MAX_OBJECT_BYTES: usize = 64 << 20;
 
 /// Reads and writes objects of one repository.
 pub(super) struct Objects<'r> {
+    repository: &'r Repository,
     odb: Odb<'r>,
     directory: PathBuf,
     set_aside: PathBuf,
@@ -34,21 +35,26 @@ pub(super) struct Objects<'r> {
     loose: Box<[OnceCell<HashSet<Oid>>; 256]>,
     /// Loose objects that this process wrote after the listing.
     written: RefCell<HashSet<Oid>>,
-    /// Files and directories that the next [`Objects::make_durable`] must sync.
-    unsynced: RefCell<Vec<PathBuf>>,
+    sharing: OnceCell<Sharing>,
+    codec: RefCell<Codec>,
+    barrier: RefCell<Barrier>,
 }
 
 impl<'r> Objects<'r> {
     pub fn new(repository: &'r Repository, set_aside: PathBuf) -> Result<Self> {
         let odb = repository.odb().map_err(git_error("open the object database"))?;
+        let directory = repository.commondir().join("objects");
         Ok(Self {
+            repository,
             odb,
-            directory: repository.commondir().join("objects"),
+            sharing: OnceCell::new(),
+            codec: RefCell::default(),
+            barrier: RefCell::new(Barrier::on(&directory)),
+            directory,
             set_aside,
             format: repository.object_format(),
             loose: Box::new([const { OnceCell::new() }; 256]),
             written: RefCell::default(),
-            unsynced: RefCell::default(),
         })
     }
 
@@ -106,76 +112,84 @@ impl<'r> Objects<'r> {
     }
 
     /// Stores an object, unless it is there already and intact. A damaged one of the same name is moved aside first.
-    pub fn write(&self, kind: ObjectType, bytes: &[u8]) -> Result<Oid> {
-        let id = Oid::hash_object_ext(kind, bytes, self.format).map_err(git_error("hash an object"))?;
-        if !self.has_intact(id, kind, bytes)? {
-            self.write_loose(id, kind, bytes)?;
+    pub fn write(&self, kind: ObjectType, content: &[u8]) -> Result<Oid> {
+        let id = Oid::hash_object_ext(kind, content, self.format).map_err(git_error("hash an object"))?;
+        let path = self.loose_path(id);
+        match self.read_loose(id, kind) {
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                // Whoever wrote it may not have synced it.
+                let file = File::open(&path)
+                    .map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+                self.barrier.borrow_mut().add(file, path)?;
+                return Ok(id);
+            }
+            Err(_) => move_aside(&path, &self.set_aside)?,
         }
+        let encoded = self.codec.borrow_mut().encode(kind.str(), content);
+        let encoded =
+            encoded.map_err(|why| Error::Damaged(format!("object {id} cannot be packed: {why}")))?;
+        let file = self
+            .create(&path, &encoded)
+            .map_err(|error| Error::io(format!("write {}", path.display()), error))?;
+        self.barrier.borrow_mut().add(file, path)?;
+        self.written.borrow_mut().insert(id);
         Ok(id)
     }
 
     /// Returns when everything written since the last call survives a power cut. Objects come before the ref that
     /// names them; the other order can lose more than the last entry.
     pub fn make_durable(&self) -> Result<()> {
-        let files = std::mem::take(&mut *self.unsynced.borrow_mut());
-        let directories: BTreeSet<_> = files.iter().filter_map(|file| file.parent()).collect();
-        for path in files.iter().map(PathBuf::as_path).chain(directories).chain([self.directory.as_path()]) {
-            sync(path)?;
-        }
-        Ok(())
+        self.barrier.borrow_mut().wait()
     }
 
-    fn has_intact(&self, id: Oid, kind: ObjectType, bytes: &[u8]) -> Result<bool> {
-        let path = self.loose_path(id);
-        if path.exists() {
-            match self.read_loose(id, kind) {
-                Ok(Some(found)) if found == bytes => {
-                    // Whoever wrote it may not have synced it.
-                    self.unsynced.borrow_mut().push(path);
-                    return Ok(true);
-                }
-                _ => move_aside(&path, &self.set_aside)?,
-            }
-        }
-        let packed = self.odb.exists_ext(id, OdbLookupFlags::NO_REFRESH);
-        Ok(packed && self.odb.read(id).is_ok_and(|object| object.data() == bytes))
-    }
-
-    fn write_loose(&self, id: Oid, kind: ObjectType, bytes: &[u8]) -> Result<()> {
-        let path = self.loose_path(id);
+    /// Writes an object's file, reads it back, and gives it its name.
+    fn create(&self, path: &Path, encoded: &[u8]) -> io::Result<File> {
         let directory = path.parent().unwrap_or(&self.directory);
-        if !directory.is_dir() {
-            match fs::create_dir(directory) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(Error::io(format!("create {}", directory.display()), error));
-                }
-                _ => {}
+        // The name is git's own for unfinished objects: fsck passes over it and gc removes one that a crash left.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = directory.join(format!("tmp_obj_{}_{}", std::process::id(), &name[..16]));
+        let open = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o444).open(&temporary);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.create_fan_out(directory)?;
+                open()
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&temporary).and_then(|()| open())
+            }
+            opened => opened,
+        }?;
+        let written = file.write_all(encoded).and_then(|()| {
+            let mut found = vec![0; encoded.len()];
+            file.read_exact_at(&mut found, 0)?;
+            if found != encoded {
+                return Err(io::Error::other("it reads back otherwise than it was written"));
+            }
+            self.sharing().apply_to_file(&temporary);
+            fs::rename(&temporary, path)
+        });
+        match written {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                _ = fs::remove_file(&temporary);
+                Err(error)
             }
         }
-        // The name is git's own for unfinished objects: fsck passes over it and gc removes one that a crash left.
-        let temporary = directory.join(format!("tmp_obj_{}_{}", std::process::id(), &id.to_string()[..16]));
-        let write = || -> io::Result<()> {
-            let _ = fs::remove_file(&temporary);
-            let file = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary)?;
-            let mut encoder = ZlibEncoder::new(file, Compression::fast());
-            encoder.write_all(format!("{} {}\0", kind.str(), bytes.len()).as_bytes())?;
-            encoder.write_all(bytes)?;
-            encoder.finish()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|error| {
-            let _ = fs::remove_file(&temporary);
-            Error::io(format!("write object {}", path.display()), error)
-        })?;
-        if self.read_loose(id, kind)?.as_deref() != Some(bytes) {
-            return Err(Error::Damaged(format!(
-                "object {} reads back otherwise than it was written",
-                path.display()
-            )));
+    }
+
+    fn create_fan_out(&self, directory: &Path) -> io::Result<()> {
+        match fs::create_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
-        self.unsynced.borrow_mut().push(path);
-        self.written.borrow_mut().insert(id);
+        self.sharing().apply_to_directory(directory);
+        self.barrier.borrow_mut().add_directory(&self.directory);
         Ok(())
+    }
+
+    fn sharing(&self) -> Sharing {
+        *self.sharing.get_or_init(|| Sharing::of(self.repository))
     }
 
     fn loose_path(&self, id: Oid) -> PathBuf {
@@ -200,46 +214,27 @@ impl<'r> Objects<'r> {
     /// `Ok(None)`: there is no such file.
     fn read_loose(&self, id: Oid, kind: ObjectType) -> Result<Option<Vec<u8>>> {
         let path = self.loose_path(id);
-        let file = match File::open(&path) {
+        let file = match fs::read(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(format!("read {}", path.display()), error)),
         };
-        let mut inflated = Vec::new();
-        // The limit bounds memory whatever the header claims.
-        let limit = MAX_OBJECT_BYTES as u64 + 64;
         let damaged = |why: &str| Error::Damaged(format!("object file {} is damaged: {why}", path.display()));
-        ZlibDecoder::new(file)
-            .take(limit)
-            .read_to_end(&mut inflated)
-            .map_err(|error| damaged(&error.to_string()))?;
-        let header_end =
-            inflated.iter().take(64).position(|byte| *byte == 0).ok_or_else(|| damaged("no header"))?;
-        let header = String::from_utf8_lossy(&inflated[..header_end]).into_owned();
-        let body = inflated.split_off(header_end + 1);
-        let (found, size) = header.split_once(' ').ok_or_else(|| damaged("no header"))?;
-        if size != body.len().to_string() {
-            return Err(damaged("its size is not the one in its header"));
-        }
+        let decoded = self.codec.borrow_mut().decode(&file, MAX_OBJECT_BYTES);
+        let (found, content) = decoded.map_err(|why| damaged(&why))?;
         if found != kind.str() {
-            return Err(wrong_kind(id, kind, found));
+            return Err(wrong_kind(id, kind, &found));
         }
-        let hash = Oid::hash_object_ext(kind, &body, self.format).map_err(git_error("hash an object"))?;
+        let hash = Oid::hash_object_ext(kind, &content, self.format).map_err(git_error("hash an object"))?;
         if hash != id {
             return Err(damaged("its content has another hash"));
         }
-        Ok(Some(body))
+        Ok(Some(content))
     }
 }
 
 fn wrong_kind(id: Oid, expected: ObjectType, found: &str) -> Error {
     Error::Damaged(format!("object {id} should be a {}, is a {found}", expected.str()))
-}
-
-/// Makes a file's or a directory's content durable.
-pub(super) fn sync(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|file| file.sync_all());
-    synced.map_err(|error| Error::io(format!("sync {}", path.display()), error))
 }
 
 /// Moves a file out of the way into `directory`, where a person can look at it; nothing is deleted.

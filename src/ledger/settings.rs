@@ -11,23 +11,26 @@ pub(super) struct Settings {
     /// Lower-cased key, value; later ones win.
     overrides: Vec<(String, String)>,
     files: Option<Config>,
+    /// The files as they were at the beginning: libgit2 looks at each file again for each value it is asked for.
+    snapshot: Option<Config>,
 }
 
 impl Settings {
-    pub fn new(overrides: &[(String, String)], files: Config) -> Self {
-        Self { overrides: overrides.to_vec(), files: Some(files) }
+    pub fn new(overrides: &[(String, String)], mut files: Config) -> Result<Self> {
+        let snapshot = files.snapshot().map_err(git_error("read the configuration"))?;
+        Ok(Self { overrides: overrides.to_vec(), files: Some(files), snapshot: Some(snapshot) })
     }
 
     #[cfg(test)]
     pub fn fixed(values: &[(&str, &str)]) -> Self {
         let overrides = values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Self { overrides, files: None }
+        Self { overrides, files: None, snapshot: None }
     }
 
     /// The value of `key` (in lower case); `None` where it is not set or not readable as text.
     pub fn text(&self, key: &str) -> Option<String> {
         let given = self.overrides.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone());
-        given.or_else(|| self.files.as_ref()?.get_string(key).ok())
+        given.or_else(|| self.snapshot.as_ref()?.get_string(key).ok())
     }
 
     /// Writes `key` to the repository's own configuration file.

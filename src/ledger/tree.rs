@@ -20,10 +20,15 @@ pub(super) struct RawTree {
 pub(super) struct TreeEntry<'t> {
     pub mode: &'t str,
     pub name: &'t [u8],
-    pub oid: Oid,
+    oid_bytes: &'t [u8],
 }
 
 impl TreeEntry<'_> {
+    pub fn oid(&self) -> Oid {
+        // The length was checked when the tree was parsed.
+        Oid::from_bytes(self.oid_bytes).unwrap_or(Oid::ZERO_SHA1)
+    }
+
     pub fn is_directory(&self) -> bool {
         self.mode == MODE_DIRECTORY
     }
@@ -90,9 +95,9 @@ impl RawTree {
         let rest = self.bytes.get(offset..).filter(|rest| !rest.is_empty())?;
         let space = rest.iter().take(8).position(|byte| *byte == b' ')?;
         let end = space + 1 + rest[space + 1..].iter().position(|byte| *byte == 0)?;
-        let oid = Oid::from_bytes(rest.get(end + 1..end + 1 + self.oid_size)?).ok()?;
+        let oid_bytes = rest.get(end + 1..end + 1 + self.oid_size)?;
         let mode = std::str::from_utf8(&rest[..space]).ok()?;
-        Some((TreeEntry { mode, name: &rest[space + 1..end], oid }, offset + end + 1 + self.oid_size))
+        Some((TreeEntry { mode, name: &rest[space + 1..end], oid_bytes }, offset + end + 1 + self.oid_size))
     }
 }
 

@@ -71,7 +71,7 @@ pub fn run(
 
     let Page { mut warnings, unreadable, .. } = page;
     warnings.extend(history.warnings().iter().cloned());
-    let unreadable = (unreadable > 0).then(|| format!("{unreadable} entries could not be read"));
+    let unreadable = (unreadable > 0).then(|| format!("{unreadable} of the entries could not be read"));
     let incomplete = history.incomplete().map(str::to_owned).or(unreadable);
     let coverage = Coverage { head: view.head(), entries: history.entries(), incomplete };
     Ok(LogOutcome { total, coverage, warnings })

@@ -166,7 +166,7 @@ impl Recording<'_> {
 
     fn add(&mut self, source: &str, document: Document, fields: &[Field]) -> Result<()> {
         let Document { line, value } = document;
-        let now = Timestamp::from(self.context.place.clock.now());
+        let now = Timestamp::from_clock(self.context.place.clock.now());
         let request = value.and_then(|given| {
             let given = with_fields(given, fields)?;
             Request::new(validate::entry(given.clone(), now)?, given)

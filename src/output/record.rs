@@ -8,20 +8,15 @@ use crate::ledger::{CommitId, Receipt};
 
 const CSV_HEADER: [&str; 6] = ["task_id", "outcome", "identical", "commit", "path", "digest"];
 
-/// Prints what a run that has no receipts prints too.
-///
-/// # Errors
-/// The output cannot be written.
-pub fn begin(printer: &mut Printer) -> Result<()> {
-    if printer.format == Format::Csv { printer.csv_row(&CSV_HEADER) } else { Ok(()) }
-}
-
 /// Prints one receipt and hands it to the system: whoever feeds us may be waiting for it.
 ///
 /// # Errors
 /// The output cannot be written.
 pub fn receipt(printer: &mut Printer, task_id: &TaskId, receipt: &Receipt) -> Result<()> {
-    printer.recorded = true;
+    let first = !std::mem::replace(&mut printer.recorded, true);
+    if first && printer.format == Format::Csv {
+        printer.csv_row(&CSV_HEADER)?;
+    }
     match (printer.format, receipt) {
         (_, Receipt::OtherCase { .. }) => Ok(()),
         (Format::Json | Format::Jsonl, _) => {

@@ -18,8 +18,9 @@ pub fn init(printer: &mut Printer, done: &Initialised) -> Result<()> {
     match printer.format {
         Format::Json | Format::Jsonl => printer.json(&answer),
         Format::Csv => {
-            printer.csv_row(&["branch", "head", "flat_limit"])?;
-            printer.csv_row(&[&branch, &done.head.to_string(), &done.flat_limit.to_string()])
+            printer.csv_row(&["outcome", "branch", "head", "flat_limit", "checked_out"])?;
+            let [flat_limit, checked_out] = [done.flat_limit.to_string(), done.checked_out.to_string()];
+            printer.csv_row(&[answer.outcome(), &branch, &done.head.to_string(), &flat_limit, &checked_out])
         }
         Format::Human => {
             let head = done.head.short();

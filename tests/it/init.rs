@@ -244,6 +244,6 @@ fn a_ledger_that_was_removed_from_the_tip_still_answers_and_is_not_begun_anew() 
     ] {
         sandbox.audit(arguments).exits(1).says("somebody removed it");
     }
-    sandbox.audit(&["init"]).exits(0);
+    sandbox.audit(&["init"]).exits(1).says("somebody removed it").says("--diff-filter=D");
     assert_eq!(sandbox.git(&["rev-parse", "main"]), tip);
 }

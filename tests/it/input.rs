@@ -136,6 +136,21 @@ fn hostile_ids_are_refused_everywhere_they_can_be_given() {
 }
 
 #[test]
+fn what_could_not_be_read_again_is_not_recorded() {
+    let sandbox = Sandbox::beside_code();
+    let deep = format!("{}1{}", "[".repeat(99), "]".repeat(99));
+    for more in [
+        ["--timestamp", "0000-01-01T00:30:00+01:00"],
+        ["--timestamp", "9999-12-31T23:30:00-01:00"],
+        ["--outcome", &deep],
+        ["--metadata", &format!("{{\"a\":{deep}}}")],
+    ] {
+        sandbox.audit(&[&["record", "--task-id", "x", "--status", "failed"][..], &more].concat()).exits(2);
+    }
+    assert_eq!(sandbox.logged(&[]), Vec::<String>::new());
+}
+
+#[test]
 fn flags_are_checked_too() {
     let sandbox = Sandbox::beside_code();
     let id = ["record", "--task-id", "x", "--status", "failed"];
@@ -149,7 +164,8 @@ fn flags_are_checked_too() {
         &["--timeout", "soon"],
         &["--supersedes", "x"],
         &["--format", "xml"],
-        &["--format", "csv", "--json", "--nonsense"],
+        &["--format", "csv", "--json"],
+        &["--nonsense"],
     ] {
         sandbox.audit(&[&id[..], more].concat()).exits(2);
     }

@@ -184,7 +184,7 @@ fn git_dir_is_honoured() {
     let mut deep = sandbox.audit_command(&["log", "--count"]);
     assert_eq!(run(deep.current_dir(sandbox.path("src"))).exits(0).stdout, "2\n");
     sandbox.audit(&["-C", "src", "-C", "..", "log"]).exits(0);
-    sandbox.audit(&["-C", "nowhere", "log"]).exits(1).says("nowhere");
+    sandbox.audit(&["-C", "nowhere", "log"]).exits(1).says("nowhere: No such file or directory");
 }
 
 #[test]

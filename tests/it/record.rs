@@ -328,3 +328,37 @@ fn numbers_keep_their_value() {
     assert_eq!(stored["metadata"]["n"], expected);
     sandbox.audit_with_input(&["record", "--strict"], &line).exits(0);
 }
+
+#[test]
+fn a_time_of_the_clock_is_recorded_to_the_millisecond() {
+    let sandbox = Sandbox::beside_code();
+    let mut command = sandbox.audit_command(&["record", "--task-id", "t1", "--status", "failed"]);
+    assert!(command.env("GIT_AUDIT_TEST_NOW", "2026-11-20T12:00:00.123456789Z").status().unwrap().success());
+    assert_eq!(
+        sandbox.audit(&["show", "t1", "--raw"]).exits(0).json()["timestamp"],
+        "2026-11-20T12:00:00.123Z"
+    );
+}
+
+#[test]
+fn a_clone_that_records_first_follows_origin() {
+    let origin = Sandbox::beside_code();
+    let clone = Sandbox::empty();
+    clone.git(&["clone", "--quiet", origin.path("").to_str().unwrap(), "."]);
+    clone.record("t1", &[]);
+    assert_eq!(clone.git(&["rev-parse", "--abbrev-ref", "audit@{upstream}"]), "origin/audit\n");
+}
+
+#[test]
+fn a_shared_repository_stays_writable_for_its_group() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::empty();
+    sandbox.git(&["init", "--quiet", "--bare", "--shared=group", "--initial-branch=main"]);
+    sandbox.audit(&["init"]).exits(0);
+    sandbox.record("t1", &[]);
+    let mode = |path: &str| fs::metadata(sandbox.path(path)).unwrap().permissions().mode() & 0o7777;
+    let blob = sandbox.git(&["rev-parse", "main:.audit/tasks/t1.json"]);
+    assert_eq!(mode(&format!("objects/{}", &blob[..2])) & 0o2070, 0o2070);
+    assert_eq!(mode(&format!("objects/{}/{}", &blob[..2], blob[2..].trim())) & 0o060, 0o040);
+    assert_eq!((mode("git-audit") & 0o2070, mode("git-audit/lock") & 0o060), (0o2070, 0o060));
+}

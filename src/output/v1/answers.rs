@@ -114,6 +114,13 @@ impl<'i> From<&'i Initialised> for InitAnswer<'i> {
     }
 }
 
+impl InitAnswer<'_> {
+    /// `created`, `adopted` or `existing`.
+    pub fn outcome(&self) -> &'static str {
+        self.outcome
+    }
+}
+
 /// `git-audit/path/v1`: the `path` of the entry of `task_id`.
 #[derive(Debug, Serialize)]
 pub struct PathAnswer<'p> {
