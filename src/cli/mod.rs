@@ -38,7 +38,9 @@ mod show;
   git audit log --status failed --days 7
   git audit show deploy-42
 
-Exit codes: 0 done · 1 failed · 2 invalid input · 5 --strict: differs · 6 recorded, not printed · 7 busy, retry")]
+Exit codes:
+  0 done · 1 failed · 2 invalid input · 5 --strict: the entry has other content
+  6 recorded, but the answer could not be printed · 7 busy, safe to retry")]
 struct Cli {
     /// Run as if started in PATH; may be repeated, as in git
     #[arg(short = 'C', value_name = "PATH", global = true)]

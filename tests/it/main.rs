@@ -12,6 +12,7 @@
 mod architecture;
 mod checkout;
 mod concurrency;
+mod docs;
 mod init;
 mod input;
 mod log;
