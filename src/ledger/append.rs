@@ -326,9 +326,10 @@ pub(super) fn move_ref(
     }
 }
 
-/// Makes the ref durable: its file, and every directory up to `refs`. One that git has packed is git's to sync.
+/// Makes the ref durable: its file, and every directory up to `refs/heads`, which git made. One that git has packed is
+/// git's to sync.
 pub(super) fn sync_ref(repository: &Repository, name: &str) -> Result<()> {
-    durability::sync_named(&repository.commondir().join(name), &repository.commondir().join("refs"))
+    durability::sync_named(&repository.commondir().join(name), &repository.commondir().join("refs/heads"))
 }
 
 /// Marks what is about to be put into working trees, so that a process that is killed between the index and the ref
