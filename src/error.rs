@@ -75,6 +75,18 @@ pub enum Error {
         /// Ids in the ledger that look like it.
         similar: Vec<String>,
     },
+    /// The entry was recorded, and is not in the ledger's tree any more.
+    #[error(
+        "the entry of task `{task_id}` was removed from the ledger after it was recorded in commit {commit}"
+    )]
+    EntryRemoved {
+        /// The task.
+        task_id: TaskId,
+        /// The commit that recorded it.
+        commit: String,
+        /// Where it is in that commit.
+        path: String,
+    },
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -148,6 +160,7 @@ impl Error {
             Self::Policy(_) => "policy",
             Self::Damaged(_) => "damaged",
             Self::NotFound { .. } => "not-found",
+            Self::EntryRemoved { .. } => "entry-removed",
             Self::Usage(_) => "usage",
             Self::Busy { .. } => "busy",
             Self::Io { .. } => "io",
@@ -199,6 +212,9 @@ impl Error {
                 "run `git audit log` to see what is there".into()
             }
             Self::NotFound { similar, .. } => format!("did you mean {}?", similar.join(" or ")),
+            Self::EntryRemoved { commit, path, .. } => {
+                format!("run `git show {commit}:{path}` to see it as it was recorded")
+            }
             Self::Busy { what, .. } if what.ends_with(".lock") => {
                 format!(
                     "run the command again; if no git process is running, a crash left {what} behind: remove it"

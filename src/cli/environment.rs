@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::error::{Error, Result};
-use crate::ledger::{Clock, IdentityVariables, Place};
+use crate::ledger::{Clock, ConfigVariables, IdentityVariables, Place};
 
 /// Lets the tests fix the time of what they record.
 const TEST_CLOCK: &str = "GIT_AUDIT_TEST_NOW";
@@ -28,9 +28,15 @@ pub(super) fn place(changes: &[PathBuf]) -> Result<Place> {
         git_dir: path("GIT_DIR"),
         work_tree: path("GIT_WORK_TREE"),
         ceilings: env::split_paths(&ceilings).filter(|ceiling| ceiling.is_absolute()).collect(),
-        config: counted_config()
-            .chain(quoted_config(&text("GIT_CONFIG_PARAMETERS").unwrap_or_default()))
-            .collect(),
+        config: ConfigVariables {
+            overrides: counted_config()
+                .chain(quoted_config(&text("GIT_CONFIG_PARAMETERS").unwrap_or_default()))
+                .collect(),
+            global: path("GIT_CONFIG_GLOBAL"),
+            system: path("GIT_CONFIG_SYSTEM"),
+            no_system: text("GIT_CONFIG_NOSYSTEM")
+                .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no" | "off")),
+        },
         identity: IdentityVariables {
             author_name: text("GIT_AUTHOR_NAME"),
             author_email: text("GIT_AUTHOR_EMAIL"),

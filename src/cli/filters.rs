@@ -38,7 +38,7 @@ pub(super) struct FilterArgs {
     #[arg(long, value_name = "WHEN")]
     until: Option<String>,
     /// It ended in the last N days
-    #[arg(long, value_name = "N", conflicts_with = "since")]
+    #[arg(long, value_name = "N", conflicts_with = "since", allow_negative_numbers = true)]
     days: Option<u32>,
 }
 

@@ -35,6 +35,7 @@ pub(super) struct InitArgs {
 impl InitArgs {
     pub fn run(self, session: &mut Session) -> Done {
         session.context.timeout = self.wait.timeout;
+        let named = self.branch.is_some();
         let options = InitOptions { branch: self.branch, flat_limit: self.flat_limit };
         let done = ops::init::run(&session.context, &options)?;
         single::init(&mut session.printer, &done)?;
@@ -44,6 +45,9 @@ impl InitArgs {
             session.messages.warning(&format!(
                 "--flat-limit {asked} has no effect: this ledger began with {kept}, in .audit/config.toml"
             ));
+        }
+        if done.origin == Origin::Created && done.checked_out && !named {
+            session.messages.note("this is the branch that is checked out here; commit code to another one");
         }
         if done.origin == Origin::Created {
             session.messages.hint("run `git audit record --task-id ID --status completed` after each task");

@@ -6,10 +6,10 @@ use super::filters::FilterArgs;
 use super::{Done, Session};
 use crate::error::ExitStatus;
 use crate::ops;
-use crate::ops::log::LogOptions;
+use crate::ops::log::{LogOptions, LogOutcome};
 use crate::output::{Format, LogPrinter, single};
 
-/// List recorded tasks, newest first
+/// List recorded tasks, the last recorded first
 #[derive(Args)]
 #[command(after_help = "Examples:
   git audit log --status failed --days 7
@@ -66,8 +66,8 @@ impl LogArgs {
             session.messages.warning(warning);
         }
         session.say_what_is_missing(&outcome.coverage);
-        if session.printer.format == Format::Human && !self.count {
-            say_what_is_not_shown(session, &options, outcome.total)?;
+        if session.printer.format != Format::Json && !self.count {
+            say_what_is_not_shown(session, &options, &outcome)?;
         }
         Ok(ExitStatus::Done)
     }
@@ -76,12 +76,15 @@ impl LogArgs {
 fn say_what_is_not_shown(
     session: &mut Session,
     options: &LogOptions,
-    total: usize,
+    outcome: &LogOutcome,
 ) -> Result<(), crate::Error> {
+    let total = outcome.total;
     session.printer.flush()?;
     let end = options.limit.map(|limit| options.offset.saturating_add(limit));
     if total == 0 {
-        session.messages.note("no entries match");
+        session
+            .messages
+            .note(&format!("none of {} entries match; names are compared exactly", outcome.coverage.entries));
     } else if total <= options.offset {
         session.messages.note(&format!("only {total} entries match, all before --offset {}", options.offset));
     } else if let Some(end) = end.filter(|end| *end < total && *end > options.offset) {

@@ -28,7 +28,6 @@ mod show;
     bin_name = "git audit",
     version,
     max_term_width = 100,
-    args_override_self = true,
     disable_help_flag = true,
     arg_required_else_help = true
 )]
@@ -43,17 +42,24 @@ Exit codes:
   6 recorded, but the answer could not be printed · 7 busy, safe to retry")]
 struct Cli {
     /// Run as if started in PATH; may be repeated, as in git
-    #[arg(short = 'C', value_name = "PATH", global = true)]
+    #[arg(short = 'C', value_name = "PATH", global = true, display_order = 900)]
     directory: Vec<PathBuf>,
     /// How the answer is written
-    #[arg(long, value_name = "FORMAT", value_enum, default_value = "human", global = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "human",
+        global = true,
+        display_order = 901
+    )]
     format: Format,
     /// Short for --format json
-    #[arg(long, global = true, conflicts_with = "format")]
+    #[arg(long, global = true, conflicts_with = "format", display_order = 902)]
     json: bool,
     // One text for both forms: `git audit --help` never reaches us, git takes it for a manual page.
     /// Print help
-    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort)]
+    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort, display_order = 903)]
     help: Option<bool>,
     #[command(subcommand)]
     command: Command,
@@ -109,7 +115,8 @@ pub fn main() -> ExitCode {
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
-            messages.lines(&error.render().to_string());
+            // `git audit --help` would look for a manual page.
+            messages.lines(&error.render().to_string().replace("try '--help'", "try `-h`"));
             return ExitStatus::Invalid.into();
         }
         Err(help) => {

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::filters::status;
 use super::{Done, Session, WaitArgs};
-use crate::entry::parse;
+use crate::entry::{TaskId, parse};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Receipt;
 use crate::ops;
-use crate::ops::record::{Field, Progress, RecordOptions, Source};
-use crate::output::record as print;
+use crate::ops::record::{Field, Origin, Problem, Progress, RecordOptions, Source};
+use crate::output::{Messages, Printer, record as print};
 
 /// Record finished tasks, one commit each
 #[derive(Args)]
@@ -140,39 +140,43 @@ impl FieldArgs {
                 "--intent goes into the outcome, so --outcome must be a JSON object beside it".into(),
             ));
         }
-        let list = |items: Vec<String>| (!items.is_empty()).then(|| json!(items));
-        let text = |value: Option<String>| value.map(Value::String);
+        // An unset variable of a script makes an empty value: it says nothing, and is taken for nothing.
+        let text = |value: Option<String>| value.filter(|text| !text.is_empty()).map(Value::String);
+        let list = |items: Vec<String>| {
+            let items: Vec<_> = items.into_iter().filter(|item| !item.is_empty()).collect();
+            (!items.is_empty()).then(|| json!(items))
+        };
         let number = |value: Option<u64>| value.map(Value::from);
-        let fields: [(&'static [&'static str], Option<Value>); 26] = [
-            (&["task_id"], text(self.task_id)),
-            (&["status"], text(self.status)),
-            (&["title"], text(self.title)),
-            (&["error_message"], text(self.error)),
-            (&["plan_id"], text(self.plan)),
-            (&["plan_steps"], list(self.step)),
-            (&["dispatch_info", "agent_pool"], text(self.pool)),
-            (&["dispatch_info", "agent_id"], text(self.agent)),
-            (&["dispatch_info", "dispatch_timestamp"], text(self.dispatched)),
-            // Before the intent, which goes into it.
-            (&["execution_result", "outcome"], self.outcome),
-            (&["execution_result", "outcome", "action_type"], text(self.intent)),
-            (&["execution_result", "resources_used"], self.resources),
-            (&["execution_result", "services_touched"], list(self.service)),
-            (&["execution_result", "start_time"], text(self.start)),
-            (&["execution_result", "end_time"], text(self.end)),
-            (&["context", "workspace_id"], text(self.workspace)),
-            (&["context", "worktree_path"], text(self.worktree)),
-            (&["context", "project_number"], number(self.project)),
-            (&["context", "phase_number"], number(self.phase)),
-            (&["context", "session_id"], text(self.session)),
-            (&["context", "correlation_id"], text(self.correlation)),
-            (&["context", "worker_id"], text(self.worker)),
-            (&["context", "actor"], text(self.actor)),
-            (&["supersedes"], text(self.supersedes)),
-            (&["metadata"], self.metadata),
-            (&["timestamp"], text(self.timestamp)),
+        // In the order of FLAGS.
+        let values = [
+            text(self.task_id),
+            text(self.status),
+            text(self.title),
+            text(self.error),
+            text(self.plan),
+            list(self.step),
+            text(self.pool),
+            text(self.agent),
+            text(self.dispatched),
+            self.outcome,
+            text(self.intent),
+            self.resources,
+            list(self.service),
+            text(self.start),
+            text(self.end),
+            text(self.workspace),
+            text(self.worktree),
+            number(self.project),
+            number(self.phase),
+            text(self.session),
+            text(self.correlation),
+            text(self.worker),
+            text(self.actor),
+            text(self.supersedes),
+            self.metadata,
+            text(self.timestamp),
         ];
-        Ok(fields.into_iter().filter_map(|(keys, value)| Some((keys, value?))).collect())
+        Ok(FLAGS.into_iter().zip(values).filter_map(|((_, keys), value)| Some((keys, value?))).collect())
     }
 }
 
@@ -185,44 +189,20 @@ impl RecordArgs {
         let options = RecordOptions { sources, fields, init: self.init };
 
         let Session { context, printer, messages } = session;
-        // The ledger goes on when the receipts cannot be printed: what was handed in is not lost for that.
-        let mut unprinted = None;
+        let mut report = Report { printer, messages, unprinted: None };
         let outcome = ops::record::run(context, options, &mut |progress| {
-            match progress {
-                Progress::Invalid(problem) => messages.problem(&problem.to_string()),
-                Progress::Healed(task_id) => {
-                    messages.note(&format!(
-                        "also recorded {task_id}, which an interrupted run had left in the working tree"
-                    ));
-                }
-                Progress::Receipt(task_id, receipt) => {
-                    if let Receipt::Skipped { differing, .. } = receipt
-                        && !differing.is_empty()
-                    {
-                        let fields = differing.join(", ");
-                        messages.warning(&format!(
-                            "{task_id} is recorded already, with other values in {fields}"
-                        ));
-                        messages.hint(&format!("run `git audit show {task_id}`; to correct it, record a new task with `--supersedes {task_id}`"));
-                    }
-                    if unprinted.is_none() {
-                        unprinted = print::receipt(printer, task_id, receipt).err();
-                    }
-                }
-            }
+            report.tell(progress);
             Ok(())
         })?;
+        if let Some(error) = report.unprinted {
+            return Err(error);
+        }
         if outcome.invalid > 0 {
-            let nothing =
-                if outcome.recorded == 0 { "; nothing was recorded" } else { "; the others are recorded" };
             let inputs =
                 if outcome.invalid == 1 { "1 input is" } else { &format!("{} inputs are", outcome.invalid) };
-            messages.note(&format!(
-                "{inputs} not valid{nothing}. The rules are in .audit/schema/entry-v1.schema.json"
-            ));
-        }
-        if let Some(error) = unprinted {
-            return Err(error);
+            let others =
+                if outcome.recorded == 0 { "nothing was recorded" } else { "the others are recorded" };
+            session.messages.note(&format!("{inputs} not valid; {others}"));
         }
         Ok(match outcome {
             _ if outcome.invalid > 0 => ExitStatus::Invalid,
@@ -231,6 +211,103 @@ impl RecordArgs {
         })
     }
 }
+
+/// Tells what happens while it happens.
+struct Report<'s> {
+    printer: &'s mut Printer,
+    messages: &'s mut Messages,
+    /// The first receipt that could not be printed. Recording goes on all the same: what was handed in is not lost
+    /// for that.
+    unprinted: Option<Error>,
+}
+
+impl Report<'_> {
+    fn tell(&mut self, progress: Progress<'_>) {
+        match progress {
+            Progress::Began(branch) => self.messages.note(&format!("began a ledger on branch {branch}")),
+            Progress::Pinned(branch) => {
+                self.messages
+                    .note(&format!("records go to branch {branch} from now on (git config audit.branch)"));
+            }
+            Progress::Healed(task_id) => {
+                let text = "which an interrupted run had left in the working tree";
+                self.messages.note(&format!("also recorded {task_id}, {text}"));
+            }
+            Progress::Invalid(problem) => self.refused(problem),
+            Progress::Receipt { task_id, receipt, origin } => {
+                if let Receipt::Skipped { differing, .. } = receipt
+                    && !differing.is_empty()
+                {
+                    self.differs(task_id, differing, origin);
+                }
+                if self.unprinted.is_none() {
+                    self.unprinted = print::receipt(self.printer, task_id, receipt).err();
+                }
+            }
+        }
+    }
+
+    fn differs(&mut self, task_id: &TaskId, differing: &[String], origin: &Origin) {
+        let place = origin.source.as_ref().map(|_| format!("{origin}: ")).unwrap_or_default();
+        let fields = differing.join(", ");
+        self.messages
+            .warning(&format!("{place}{task_id} is recorded already, with other values in {fields}"));
+        let correct = format!("to correct it, record a new task with `--supersedes {task_id}`");
+        self.messages.hint(&format!("run `git audit show {task_id}`; {correct}"));
+    }
+
+    /// A refusal of what flags said names the flag, not the JSON that was made of it.
+    fn refused(&mut self, problem: &Problem) {
+        let Problem { origin, invalid } = problem;
+        let flag = invalid.pointer.as_deref().filter(|_| origin.source.is_none()).and_then(flag_of);
+        let Some(flag) = flag else { return self.messages.problem(&problem.to_string()) };
+        self.messages.problem(&format!("{flag}: {}", invalid.rule));
+        if invalid.rule.ends_with("is missing") && !io::stdin().is_terminal() {
+            self.messages.hint("standard input is read beside flags only if you name it: add `-`");
+        }
+    }
+}
+
+/// The flag that sets the value at `pointer`, or one inside it.
+fn flag_of(pointer: &str) -> Option<&'static str> {
+    let keys: Vec<_> = pointer.split('/').skip(1).collect();
+    FLAGS
+        .iter()
+        .filter(|(_, path)| keys.starts_with(path))
+        .max_by_key(|(_, path)| path.len())
+        .map(|(flag, _)| *flag)
+}
+
+/// Where each flag's value goes.
+const FLAGS: [(&str, &[&str]); 26] = [
+    ("--task-id", &["task_id"]),
+    ("--status", &["status"]),
+    ("--title", &["title"]),
+    ("--error", &["error_message"]),
+    ("--plan", &["plan_id"]),
+    ("--step", &["plan_steps"]),
+    ("--pool", &["dispatch_info", "agent_pool"]),
+    ("--agent", &["dispatch_info", "agent_id"]),
+    ("--dispatched", &["dispatch_info", "dispatch_timestamp"]),
+    // Before the intent, which goes into it.
+    ("--outcome", &["execution_result", "outcome"]),
+    ("--intent", &["execution_result", "outcome", "action_type"]),
+    ("--resources", &["execution_result", "resources_used"]),
+    ("--service", &["execution_result", "services_touched"]),
+    ("--start", &["execution_result", "start_time"]),
+    ("--end", &["execution_result", "end_time"]),
+    ("--workspace", &["context", "workspace_id"]),
+    ("--worktree", &["context", "worktree_path"]),
+    ("--project", &["context", "project_number"]),
+    ("--phase", &["context", "phase_number"]),
+    ("--session", &["context", "session_id"]),
+    ("--correlation", &["context", "correlation_id"]),
+    ("--worker", &["context", "worker_id"]),
+    ("--actor", &["context", "actor"]),
+    ("--supersedes", &["supersedes"]),
+    ("--metadata", &["metadata"]),
+    ("--timestamp", &["timestamp"]),
+];
 
 fn sources(files: Vec<PathBuf>, has_fields: bool) -> Result<Vec<Source>> {
     let standard_input = || Source::Stream("standard input".into(), Box::new(io::stdin()));

@@ -29,6 +29,10 @@ pub fn resolve<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) -> Result<
     if let Some(date) = day(&words, today) {
         return whole_day(date, zone).ok_or_else(unknown);
     }
+    // Elsewhere `M` is a month and `m` a minute; neither is guessed from the other.
+    if text.trim().ends_with(|last: char| last == 'M') {
+        return Err(unknown());
+    }
     ago(&words, now).map(instant).ok_or_else(unknown)
 }
 
@@ -136,9 +140,19 @@ mod tests {
 
     #[test]
     fn other_words_are_refused_with_the_forms() {
-        for text in
-            ["", "soon", "-7d", "d", "7", "7 parsecs", "2026-13-01", "tomorrow", "99999999999d", "2026-1-1"]
-        {
+        for text in [
+            "",
+            "soon",
+            "-7d",
+            "d",
+            "7",
+            "7 parsecs",
+            "2026-13-01",
+            "tomorrow",
+            "99999999999d",
+            "2026-1-1",
+            "1M",
+        ] {
             let message = resolve(text, at(NOW), &zone()).unwrap_err();
             assert!(message.contains("RFC 3339"), "{text}: {message}");
         }

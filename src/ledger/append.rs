@@ -106,6 +106,8 @@ pub struct Appended {
     pub receipts: Vec<Receipt>,
     /// Tasks of earlier, interrupted appends that were completed now.
     pub healed: Vec<TaskId>,
+    /// The branch was written into the configuration now.
+    pub pinned: bool,
 }
 
 impl Ledger {
@@ -143,12 +145,13 @@ impl Ledger {
             }
             sync_ref(&self.repository, &self.branch.reference)?;
             intents.end();
-            self.pin()?;
+            let pinned = self.pin()?;
             let healed =
                 unfinished.iter().zip(healed).filter(|(_, draft)| matches!(draft, Draft::Recorded { .. }));
             return Ok(Appended {
                 receipts,
                 healed: healed.map(|(request, _)| request.entry.task_id.clone()).collect(),
+                pinned,
             });
         }
         unreachable!("the loop ends by returning, at the latest when the deadline passes")
@@ -156,9 +159,11 @@ impl Ledger {
 
     /// Writes the branch into the configuration, so that later records go there whatever is checked out by then. A
     /// branch that continues the one of `origin` is told so, as `git switch` would.
-    pub(super) fn pin(&self) -> Result<()> {
-        if self.branch.pinned {
-            return Ok(());
+    ///
+    /// Returns whether that was needed.
+    pub(super) fn pin(&self) -> Result<bool> {
+        if self.branch.pinned || self.is_pinned_now.replace(true) {
+            return Ok(false);
         }
         let short = self.branch.short();
         let remote = format!("branch.{short}.remote");
@@ -166,7 +171,8 @@ impl Ledger {
             self.settings.set_local(&remote, "origin")?;
             self.settings.set_local(&format!("branch.{short}.merge"), &self.branch.reference)?;
         }
-        self.settings.set_local("audit.branch", short)
+        self.settings.set_local("audit.branch", short)?;
+        Ok(true)
     }
 }
 
@@ -264,7 +270,8 @@ impl<'r> Pass<'r> {
             ids.map(|(_, request)| request.task_id()).filter(|id| !self.made.contains_key(*id)).collect();
         let mut commits = self.made.clone();
         if !unknown.is_empty() {
-            commits.extend(self.ledger.view_at(self.first_parent)?.history()?.find_tasks(unknown)?);
+            let found = self.ledger.view_at(self.first_parent)?.history()?.find_tasks(unknown)?;
+            commits.extend(found.into_iter().map(|(task_id, recorded)| (task_id, recorded.commit)));
         }
         let named = drafts.into_iter().zip(requests).map(|(draft, request)| match draft {
             Draft::Recorded { commit, path, digest } => Receipt::Recorded { commit, path, digest },

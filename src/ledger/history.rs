@@ -27,6 +27,8 @@ pub struct Recorded {
     pub recorded_at: DateTime<Utc>,
     pub(super) tree: Oid,
     message: String,
+    /// The commit's own message says so; else it was found by comparing the commit with its parents.
+    by_us: bool,
 }
 
 impl Recorded {
@@ -107,29 +109,29 @@ impl<'r> History<'r> {
         Ok(history)
     }
 
-    /// The entry of `task_id`, walking only as far as needed.
+    /// Where the entry of `task_id` was recorded, walking only as far as needed.
     ///
     /// # Errors
     /// The history cannot be read.
-    pub fn find_task(mut self, task_id: &TaskId) -> Result<Option<Recorded>> {
-        let subject = format!("audit: task {task_id} ");
-        self.find(|recorded| {
-            recorded.as_ref().map_or(true, |recorded| recorded.message.starts_with(&subject))
-        })
-        .transpose()
+    pub fn find_task(self, task_id: &TaskId) -> Result<Option<Recorded>> {
+        Ok(self.find_tasks(HashSet::from([task_id]))?.remove(task_id))
     }
 
-    /// The commits that added the entries of `wanted`, in one walk that goes only as far as needed.
-    ///
-    /// # Errors
-    /// The history cannot be read.
-    pub(super) fn find_tasks(self, mut wanted: HashSet<&TaskId>) -> Result<HashMap<TaskId, CommitId>> {
+    /// Where the entries of `wanted` were recorded, in one walk that goes only as far as needed. A commit that is not
+    /// one of ours counts only where none of ours is found further back: it may have put an entry back, changed.
+    pub(super) fn find_tasks(self, mut wanted: HashSet<&TaskId>) -> Result<HashMap<TaskId, Recorded>> {
         let mut found = HashMap::new();
         for recorded in self {
             let recorded = recorded?;
             let Ok(task_id) = TaskId::new(recorded.summary()?.task_id) else { continue };
-            if wanted.remove(&task_id) {
-                found.insert(task_id, recorded.commit);
+            if !wanted.contains(&task_id) {
+                continue;
+            }
+            if recorded.by_us {
+                wanted.remove(&task_id);
+                found.insert(task_id, recorded);
+            } else {
+                found.entry(task_id).or_insert(recorded);
             }
             if wanted.is_empty() {
                 break;
@@ -186,7 +188,7 @@ impl<'r> History<'r> {
     fn visit(&mut self, id: Oid, commit: Commit) -> Result<()> {
         self.enqueue_parents(id, &commit)?;
         if Summary::parse(&commit.message).is_some() {
-            self.ready.push(recorded(id, &commit, commit.message.clone())?);
+            self.ready.push(recorded(id, &commit, commit.message.clone(), true)?);
         } else {
             self.compare_with_parents(id, &commit)?;
         }
@@ -211,7 +213,7 @@ impl<'r> History<'r> {
             match read_entry(&bytes, None) {
                 Ok(entry) => {
                     let message = message::build(&entry, &Digest::of(&bytes));
-                    self.ready.push(recorded(id, commit, message)?);
+                    self.ready.push(recorded(id, commit, message, false)?);
                 }
                 Err(invalid) => {
                     let short = CommitId(id).short();
@@ -254,10 +256,10 @@ impl Iterator for History<'_> {
     }
 }
 
-fn recorded(id: Oid, commit: &Commit, message: String) -> Result<Recorded> {
+fn recorded(id: Oid, commit: &Commit, message: String, by_us: bool) -> Result<Recorded> {
     let recorded_at = DateTime::from_timestamp(commit.committed_at, 0)
         .ok_or_else(|| Error::Damaged(format!("commit {id} has no possible time")))?;
-    Ok(Recorded { commit: CommitId(id), recorded_at, tree: commit.tree, message })
+    Ok(Recorded { commit: CommitId(id), recorded_at, tree: commit.tree, message, by_us })
 }
 
 /// Entry files below `tree` whose name is in none of the trees `before`.

@@ -11,8 +11,9 @@ use super::entries::EntryTree;
 use super::identity::Identities;
 use super::locate::{self, Branch};
 use super::lock::{Deadline, WriterLock};
+use super::settings::Settings;
 use super::sharing::Sharing;
-use super::{Ledger, Place, prepare_libgit2, settings_of, state_directory};
+use super::{Ledger, Place, prepare_libgit2, state_directory};
 use crate::error::{Error, Result};
 
 /// What `init` writes into `.audit/`: `.audit-template/` of the source tree.
@@ -62,7 +63,7 @@ pub fn initialise(
 ) -> Result<(Ledger, Initialised)> {
     prepare_libgit2();
     let opened = locate::open_repository(place)?;
-    let settings = settings_of(&opened, place)?;
+    let settings = Settings::of(&opened.main, &place.config)?;
     let _lock = WriterLock::acquire(&state_directory(&opened.main), Sharing::of(&opened.main), deadline)?;
     let asked = branch.map(|name| Branch::named(name, false)).transpose()?;
     let found = match locate::find_branch(&opened, &settings)? {
@@ -84,7 +85,7 @@ pub fn initialise(
         },
     };
     let branch = found.clone().map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
-    let ledger = Ledger { repository: opened.main, settings, branch, place: place.clone() };
+    let ledger = Ledger::new(opened.main, settings, branch, place);
     let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created

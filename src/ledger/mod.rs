@@ -9,6 +9,7 @@
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
 //! only, after the objects are durable; a branch that is checked out never moves without its index.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -38,10 +39,11 @@ pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};
 pub use lock::Deadline;
+pub use settings::ConfigVariables;
 pub use view::{Stored, View};
 
 use crate::error::{Error, Result};
-use locate::{Branch, Opened};
+use locate::Branch;
 use settings::Settings;
 
 /// Where a command stands, as the caller's environment says. All paths may be relative to `directory`.
@@ -55,8 +57,8 @@ pub struct Place {
     pub work_tree: Option<PathBuf>,
     /// `GIT_CEILING_DIRECTORIES`
     pub ceilings: Vec<PathBuf>,
-    /// Configuration from `git -c` and `GIT_CONFIG_COUNT`: lower-cased key, value; later ones win.
-    pub config: Vec<(String, String)>,
+    /// `git -c`, `GIT_CONFIG_COUNT`, `GIT_CONFIG_GLOBAL` and their kin.
+    pub config: ConfigVariables,
     /// `GIT_AUTHOR_*`, `GIT_COMMITTER_*`, `EMAIL`
     pub identity: IdentityVariables,
     /// `PATH`, to find `git` where the branch is checked out.
@@ -89,6 +91,8 @@ pub struct Ledger {
     repository: Repository,
     settings: Settings,
     branch: Branch,
+    /// Set when this ledger has written the pin itself.
+    is_pinned_now: Cell<bool>,
     place: Place,
 }
 
@@ -100,11 +104,15 @@ impl Ledger {
     pub fn open(place: &Place) -> Result<Self> {
         prepare_libgit2();
         let opened = locate::open_repository(place)?;
-        let settings = settings_of(&opened, place)?;
+        let settings = Settings::of(&opened.main, &place.config)?;
         let branch = locate::find_branch(&opened, &settings)?
             .ok_or_else(|| Error::NoLedger(place.directory.clone()))?;
-        let ledger = Self { repository: opened.main, settings, branch, place: place.clone() };
+        let ledger = Self::new(opened.main, settings, branch, place);
         if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
+    }
+
+    fn new(repository: Repository, settings: Settings, branch: Branch, place: &Place) -> Self {
+        Self { repository, settings, branch, is_pinned_now: Cell::new(false), place: place.clone() }
     }
 
     /// Whether the branch is a ledger: a branch can be pinned before `init`. One whose `.audit` was removed from the
@@ -131,11 +139,6 @@ impl Ledger {
 /// Everything local and derived: `<common git dir>/git-audit`.
 fn state_directory(repository: &Repository) -> PathBuf {
     repository.commondir().join("git-audit")
-}
-
-fn settings_of(opened: &Opened, place: &Place) -> Result<Settings> {
-    let files = opened.main.config().map_err(git_error("read the configuration"))?;
-    Settings::new(&place.config, files)
 }
 
 /// libgit2's process-wide settings: no cache that grows with the history, and partial clones may be opened (the

@@ -127,6 +127,16 @@ impl<'r> View<'r> {
         }
     }
 
+    /// The error to give where the task's entry is not in the tree, but the history has one.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub fn removed(&mut self, task_id: &TaskId) -> Result<Option<Error>> {
+        let Some(recorded) = self.history()?.find_task(task_id)? else { return Ok(None) };
+        let path = self.load(&recorded)?.path;
+        Ok(Some(Error::EntryRemoved { task_id: task_id.clone(), commit: recorded.commit.to_string(), path }))
+    }
+
     /// The file at `path`, as the tree has it.
     ///
     /// # Errors

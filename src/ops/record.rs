@@ -11,7 +11,7 @@ use super::{Context, init};
 use crate::entry::parse::{Invalid, pointer_to};
 use crate::entry::{TaskId, Timestamp, validate};
 use crate::error::{Error, Result};
-use crate::ledger::{Ledger, Receipt, Request};
+use crate::ledger::{self, Ledger, Receipt, Request};
 
 /// Entries that share one pass are held in memory until it is done.
 const MAX_PASS_ENTRIES: usize = 256;
@@ -43,34 +43,58 @@ pub struct RecordOptions {
 /// What happens while recording, as it happens.
 pub enum Progress<'p> {
     /// An entry is in the ledger, or was.
-    Receipt(&'p TaskId, &'p Receipt),
+    Receipt {
+        /// The task.
+        task_id: &'p TaskId,
+        /// What became of it.
+        receipt: &'p Receipt,
+        /// Where it was given.
+        origin: &'p Origin,
+    },
+    /// There was no ledger; it was begun on this branch.
+    Began(&'p str),
+    /// The branch was not pinned; it is now.
+    Pinned(&'p str),
     /// An input is not an entry; it was not recorded.
     Invalid(&'p Problem),
     /// An entry that an interrupted run had left behind was completed.
     Healed(&'p TaskId),
 }
 
+/// Where an entry was given.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file's name, or what the stream is called; `None` for flags alone.
+    pub source: Option<String>,
+    /// The line, from 1, where the input has several.
+    pub line: Option<usize>,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.source.as_deref().unwrap_or("the flags"))?;
+        self.line.map_or(Ok(()), |line| write!(formatter, ":{line}"))
+    }
+}
+
 /// What is wrong with an input, and where.
 #[derive(Debug)]
 pub struct Problem {
-    /// The file's name, or what the stream is called.
-    pub source: String,
-    /// The line, from 1, where the input has several.
-    pub line: Option<usize>,
+    /// Where it was given.
+    pub origin: Origin,
     /// What is wrong there.
     pub invalid: Invalid,
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.source)?;
-        if let Some(line) = self.line.or(self.invalid.line) {
-            write!(formatter, ":{line}")?;
-            if let Some(column) = self.invalid.column {
-                write!(formatter, ":{column}")?;
-            }
+        let Self { origin, invalid } = self;
+        let line = origin.line.or(invalid.line);
+        write!(formatter, "{}", Origin { line, ..origin.clone() })?;
+        if let Some(column) = invalid.column.filter(|_| line.is_some()) {
+            write!(formatter, ":{column}")?;
         }
-        write!(formatter, ": {}", self.invalid)
+        write!(formatter, ": {invalid}")
     }
 }
 
@@ -102,6 +126,7 @@ pub fn run(
         context,
         make_ledger,
         ledger: None,
+        names_one_task: fields.iter().any(|(keys, _)| *keys == ["task_id"]),
         pass: Vec::new(),
         pass_bytes: 0,
         outcome: RecordOutcome::default(),
@@ -118,7 +143,9 @@ struct Recording<'c> {
     context: &'c Context,
     make_ledger: bool,
     ledger: Option<Ledger>,
-    pass: Vec<(Request, String, Option<usize>)>,
+    /// `--task-id` was given: there can be one entry only, and nothing is recorded before that is known.
+    names_one_task: bool,
+    pass: Vec<(Request, Origin)>,
     pass_bytes: usize,
     outcome: RecordOutcome,
     progress: &'c mut dyn FnMut(Progress<'_>) -> Result<()>,
@@ -128,26 +155,23 @@ impl Recording<'_> {
     fn read(&mut self, source: Source, fields: &[Field]) -> Result<()> {
         let (name, reader): (_, Box<dyn Read>) = match source {
             Source::Fields => {
-                return self.add(
-                    "the flags",
-                    Document { line: None, value: Ok(Value::Object(Map::new())) },
-                    fields,
-                );
+                let empty = Document { line: None, value: Ok(Value::Object(Map::new())) };
+                return self.add(None, empty, fields);
             }
             Source::Stream(name, reader) => (name, reader),
             Source::File(path) => {
                 let name = path.display().to_string();
-                let whole = |rule: String| Problem {
-                    source: name.clone(),
-                    line: None,
-                    invalid: Invalid::whole(rule),
-                };
+                let origin = Origin { source: Some(name.clone()), line: None };
                 if fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-                    return self.refuse(&whole("is a directory; name the files in it".into()));
+                    let invalid = Invalid::whole("is a directory; name the files in it");
+                    return self.refuse(&Problem { origin, invalid });
                 }
                 match File::open(&path) {
                     Ok(file) => (name, Box::new(file)),
-                    Err(error) => return self.refuse(&whole(format!("cannot be read: {error}"))),
+                    Err(error) => {
+                        let invalid = Invalid::whole(format!("cannot be read: {error}"));
+                        return self.refuse(&Problem { origin, invalid });
+                    }
                 }
             }
         };
@@ -155,8 +179,8 @@ impl Recording<'_> {
         while let Some(document) =
             documents.next_document().map_err(|error| Error::io(format!("read {name}"), error))?
         {
-            self.add(&name, document, fields)?;
-            if documents.may_wait() {
+            self.add(Some(&name), document, fields)?;
+            if documents.may_wait() && !self.names_one_task {
                 // Whoever feeds us may be waiting for the receipt of what we have.
                 self.flush()?;
             }
@@ -164,23 +188,27 @@ impl Recording<'_> {
         Ok(())
     }
 
-    fn add(&mut self, source: &str, document: Document, fields: &[Field]) -> Result<()> {
+    fn add(&mut self, source: Option<&str>, document: Document, fields: &[Field]) -> Result<()> {
         let Document { line, value } = document;
+        let origin = Origin { source: source.map(str::to_owned), line };
+        if self.names_one_task && !self.pass.is_empty() {
+            let text = format!(
+                "--task-id names one task, but there are several in the input ({origin} is the second)"
+            );
+            return Err(Error::Usage(text));
+        }
         let now = Timestamp::from_clock(self.context.place.clock.now());
         let request = value.and_then(|given| {
             let given = with_fields(given, fields)?;
             Request::new(validate::entry(given.clone(), now)?, given)
         });
         match request {
-            Err(invalid) => self.refuse(&Problem { source: source.to_owned(), line, invalid }),
+            Err(invalid) => self.refuse(&Problem { origin, invalid }),
             Ok(request) => {
                 self.pass_bytes += request.size_bytes();
-                self.pass.push((request, source.to_owned(), line));
-                if self.pass.len() >= MAX_PASS_ENTRIES || self.pass_bytes >= MAX_PASS_BYTES {
-                    self.flush()
-                } else {
-                    Ok(())
-                }
+                self.pass.push((request, origin));
+                let full = self.pass.len() >= MAX_PASS_ENTRIES || self.pass_bytes >= MAX_PASS_BYTES;
+                if full { self.flush() } else { Ok(()) }
             }
         }
     }
@@ -195,16 +223,23 @@ impl Recording<'_> {
         if self.pass.is_empty() {
             return Ok(());
         }
-        let waiting = std::mem::take(&mut self.pass);
         self.pass_bytes = 0;
-        let (requests, origins): (Vec<_>, Vec<_>) =
-            waiting.into_iter().map(|(request, name, line)| (request, (name, line))).unzip();
+        let (requests, origins): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pass).into_iter().unzip();
         let deadline = self.context.deadline();
-        let appended = self.open_ledger()?.append(&requests, deadline)?;
+        let ledger = match self.ledger.take() {
+            Some(ledger) => ledger,
+            None => self.find_or_make_ledger()?,
+        };
+        let appended = ledger.append(&requests, deadline)?;
+        if appended.pinned {
+            (self.progress)(Progress::Pinned(ledger.branch()))?;
+        }
+        self.ledger = Some(ledger);
         for task_id in &appended.healed {
             (self.progress)(Progress::Healed(task_id))?;
         }
-        for ((request, receipt), (source, line)) in requests.iter().zip(&appended.receipts).zip(origins) {
+        for ((request, receipt), origin) in requests.iter().zip(&appended.receipts).zip(origins) {
+            let task_id = request.task_id();
             match receipt {
                 Receipt::Recorded { .. } => self.outcome.recorded += 1,
                 Receipt::Skipped { differing, .. } => {
@@ -213,30 +248,24 @@ impl Recording<'_> {
                 }
                 Receipt::OtherCase { existing } => {
                     let rule = format!(
-                        "task_id `{}` differs only in case from `{existing}`, which is in the ledger",
-                        request.task_id()
+                        "task_id `{task_id}` differs only in case from `{existing}`, which is in the ledger"
                     );
-                    self.refuse(&Problem { source, line, invalid: Invalid::at("/task_id", rule) })?;
+                    self.refuse(&Problem { origin, invalid: Invalid::at("/task_id", rule) })?;
                     continue;
                 }
             }
-            (self.progress)(Progress::Receipt(request.task_id(), receipt))?;
+            (self.progress)(Progress::Receipt { task_id, receipt, origin: &origin })?;
         }
         Ok(())
     }
 
-    fn open_ledger(&mut self) -> Result<&Ledger> {
-        let ledger = match self.ledger.take() {
-            Some(ledger) => ledger,
-            None => self.find_or_make_ledger()?,
-        };
-        Ok(self.ledger.insert(ledger))
-    }
-
-    fn find_or_make_ledger(&self) -> Result<Ledger> {
+    fn find_or_make_ledger(&mut self) -> Result<Ledger> {
         match Ledger::open(&self.context.place) {
             Err(Error::NoLedger(_)) if self.make_ledger => {
-                init::run(self.context, &init::InitOptions::default())?;
+                let done = init::run(self.context, &init::InitOptions::default())?;
+                if done.origin == ledger::Origin::Created {
+                    (self.progress)(Progress::Began(&done.branch))?;
+                }
                 Ledger::open(&self.context.place)
             }
             opened => opened,

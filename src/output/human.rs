@@ -18,11 +18,12 @@ pub(super) fn entry(found: &LoggedEntry, local_time: fn(DateTime<Utc>) -> DateTi
     page.heading(entry);
     page.attribution(entry);
     page.result(entry);
+    page.sections(entry);
     page.list("steps", entry.steps.as_deref(), Page::step);
     page.list("events", entry.events.as_deref(), Page::event);
     page.list("artifacts", entry.artifacts.as_deref(), Page::artifact);
     page.tree("metadata", entry.metadata.as_ref());
-    page.tree("other", Some(&entry.extra).filter(|extra| !extra.is_empty()));
+    page.tree("other", Some(&entry.extra));
     page.text.push('\n');
     page.field("path", Some(&found.stored.path));
     let commit = found.recorded.as_ref().map(|recorded| recorded.commit);
@@ -45,22 +46,21 @@ impl Page {
         self.field("status", Some(entry.status.as_str()));
         self.field("title", entry.title.as_deref());
         self.field("error", entry.error_message.as_deref());
-        self.time("ended", Some(entry.timestamp));
+        self.time("timestamp", Some(entry.timestamp));
         self.field("supersedes", entry.supersedes.as_ref().map(crate::entry::TaskId::as_str));
     }
 
     fn attribution(&mut self, entry: &Entry) {
         self.field("plan", entry.plan_id.as_deref());
-        for step in entry.plan_steps.iter().flatten() {
-            self.field("", Some(&format!("- {step}")));
+        for (number, step) in entry.plan_steps.iter().flatten().enumerate() {
+            self.field(if number == 0 { "plan steps" } else { "" }, Some(&format!("- {step}")));
         }
         self.field("agent", entry.agent());
         self.field("pool", entry.pool());
-        if let Some(dispatch) = &entry.dispatch_info {
-            self.time("dispatched", dispatch.dispatch_timestamp);
-            self.tree("dispatch", Some(&dispatch.extra).filter(|extra| !extra.is_empty()));
-        }
-        self.tree("context", entry.context.as_ref());
+        self.time(
+            "dispatched",
+            entry.dispatch_info.as_ref().and_then(|dispatch| dispatch.dispatch_timestamp),
+        );
     }
 
     fn result(&mut self, entry: &Entry) {
@@ -70,14 +70,21 @@ impl Page {
             Some(&entry.services().join(", ")).filter(|text| !text.is_empty()).map(String::as_str),
         );
         self.time("started", result.start_time);
-        self.time("finished", result.end_time);
+        self.time("ended", result.end_time);
         if let (Some(start), Some(end)) = (result.start_time, result.end_time) {
             let seconds = (end.utc() - start.utc()).as_seconds_f64();
             self.field("duration", Some(&format!("{seconds} s")));
         }
-        self.tree("outcome", result.outcome.as_ref());
-        self.tree("resources", result.resources_used.as_ref());
-        self.tree("result", Some(&result.extra).filter(|extra| !extra.is_empty()));
+    }
+
+    /// What has a depth of its own, each under its name.
+    fn sections(&mut self, entry: &Entry) {
+        let result = entry.execution_result.as_ref();
+        self.tree("outcome", result.and_then(|result| result.outcome.as_ref()));
+        self.tree("resources", result.and_then(|result| result.resources_used.as_ref()));
+        self.tree("result", result.map(|result| &result.extra));
+        self.tree("dispatch", entry.dispatch_info.as_ref().map(|dispatch| &dispatch.extra));
+        self.tree("context", entry.context.as_ref());
     }
 
     fn step(&mut self, step: &Step) {
@@ -156,8 +163,12 @@ impl Page {
             Value::Object(map) => {
                 for (key, inner) in map {
                     let key = visible(key);
-                    if is_leaf(inner) {
-                        self.paragraph(&format!("{blank}{key}: "), &plain(inner), indent + 2);
+                    let text = plain(inner);
+                    if is_leaf(inner) && !text.trim_end().contains('\n') {
+                        self.paragraph(&format!("{blank}{key}: "), &text, indent + 2);
+                    } else if is_leaf(inner) {
+                        self.text.push_str(&format!("{blank}{key}:\n"));
+                        self.paragraph(&format!("{blank}  "), &text, indent + 2);
                     } else {
                         self.text.push_str(&format!("{blank}{key}:\n"));
                         self.branch(inner, indent + 2);
@@ -197,7 +208,7 @@ impl Page {
     fn paragraph(&mut self, before: &str, value: &str, indent: usize) {
         for (number, line) in value.trim_end_matches('\n').split('\n').enumerate() {
             let before = if number == 0 { before.to_owned() } else { " ".repeat(indent) };
-            self.text.push_str(format!("{before}{}", visible(line)).trim_end());
+            self.text.push_str(format!("{before}{}", visible(&line.replace('\t', "    "))).trim_end());
             self.text.push('\n');
         }
     }

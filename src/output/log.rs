@@ -115,7 +115,12 @@ impl<'p> LogPrinter<'p> {
         let local = (self.printer.reader.local_time)(entry.timestamp.utc());
         let what = entry.error_message.as_deref().or(entry.title.as_deref());
         let what = what.or(entry.intent()).or(entry.plan_id.as_deref()).unwrap_or_default();
-        let what = what.trim().lines().next().unwrap_or_default();
+        let corrects = entry
+            .supersedes
+            .as_ref()
+            .filter(|_| what.is_empty())
+            .map(|task_id| format!("corrects {task_id}"));
+        let what = corrects.as_deref().unwrap_or(what).trim().lines().next().unwrap_or_default();
         [
             local.format("%Y-%m-%d %H:%M").to_string(),
             entry.status.as_str().to_owned(),

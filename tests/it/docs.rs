@@ -165,7 +165,7 @@ fn the_worked_vector_of_the_format_is_what_is_recorded() {
 
     let sandbox = Sandbox::with_ledger();
     let mut command = sandbox.audit_command(&["record", &sandbox.input("vector.json", input)]);
-    assert!(command.env("GIT_AUDIT_TEST_NOW", "2026-11-20T12:31:00Z").status().unwrap().success());
+    run(command.env("GIT_AUDIT_TEST_NOW", "2026-11-20T12:31:00Z")).exits(0);
     assert_eq!(&sandbox.audit(&["show", "task-1", "--raw"]).exits(0).stdout, stored);
     let body = |commit: &str| commit.split_once("\nauthor ").unwrap().1.to_owned();
     assert_eq!(body(&sandbox.git(&["cat-file", "commit", "main"])), body(commit));

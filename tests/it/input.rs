@@ -130,8 +130,8 @@ fn hostile_ids_are_refused_everywhere_they_can_be_given() {
         .audit(&["record", "--task-id", "x", "--status", "done"])
         .exits(2)
         .says("completed, failed, rejected, cancelled");
-    sandbox.audit(&["record", "--task-id", "x"]).exits(2).says("/status: status is missing");
-    sandbox.audit(&["record", "--status", "failed"]).exits(2).says("/task_id: task_id is missing");
+    sandbox.audit(&["record", "--task-id", "x"]).exits(2).says("--status: status is missing");
+    sandbox.audit(&["record", "--status", "failed"]).exits(2).says("--task-id: task_id is missing");
     assert_eq!(sandbox.git(&["rev-list", "--count", "audit"]), "1\n");
 }
 

@@ -159,7 +159,7 @@ fn wrong_questions_are_errors_and_never_empty_answers() {
         assert_eq!(done.stdout, "", "{arguments:?}");
         assert!(done.stderr.starts_with("error: "), "{arguments:?}: {}", done.stderr);
     }
-    sandbox.audit(&["log", "--plan", "none"]).exits(0).says("note: no entries match");
+    sandbox.audit(&["log", "--plan", "none"]).exits(0).says("none of 5 entries match");
     sandbox.audit(&["log", "--limit", "2"]).exits(0).says("--offset 2");
     assert_eq!(sandbox.audit(&["log", "--limit", "0"]).exits(0).stderr, "");
 }

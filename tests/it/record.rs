@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::sandbox::{NOW, Sandbox, entry, fixture, fixture_entries};
+use crate::sandbox::{NOW, Sandbox, entry, fixture, fixture_entries, run};
 
 #[test]
 fn every_fixture_is_recorded_with_the_contract_message_and_bytes() {
@@ -310,7 +310,7 @@ fn without_an_identity_there_is_still_one_and_the_date_variables_do_not_count() 
         .env("GIT_AUTHOR_NAME", "Agent 7")
         .env("GIT_AUTHOR_EMAIL", "a7@example.com")
         .env("GIT_COMMITTER_DATE", "2001-01-01T00:00:00Z");
-    assert!(command.status().unwrap().success());
+    run(&mut command).exits(0);
     assert_eq!(
         sandbox.git(&["log", "-1", format, "audit"]),
         "Agent 7 <a7@example.com> Configured <git-audit@localhost> 1795176000\n"
@@ -333,7 +333,7 @@ fn numbers_keep_their_value() {
 fn a_time_of_the_clock_is_recorded_to_the_millisecond() {
     let sandbox = Sandbox::beside_code();
     let mut command = sandbox.audit_command(&["record", "--task-id", "t1", "--status", "failed"]);
-    assert!(command.env("GIT_AUDIT_TEST_NOW", "2026-11-20T12:00:00.123456789Z").status().unwrap().success());
+    run(command.env("GIT_AUDIT_TEST_NOW", "2026-11-20T12:00:00.123456789Z")).exits(0);
     assert_eq!(
         sandbox.audit(&["show", "t1", "--raw"]).exits(0).json()["timestamp"],
         "2026-11-20T12:00:00.123Z"
@@ -361,4 +361,90 @@ fn a_shared_repository_stays_writable_for_its_group() {
     assert_eq!(mode(&format!("objects/{}", &blob[..2])) & 0o2070, 0o2070);
     assert_eq!(mode(&format!("objects/{}/{}", &blob[..2], blob[2..].trim())) & 0o060, 0o040);
     assert_eq!((mode("git-audit") & 0o2070, mode("git-audit/lock") & 0o060), (0o2070, 0o060));
+}
+
+#[test]
+fn one_task_id_for_several_entries_is_refused_before_anything_is_recorded() {
+    let sandbox = Sandbox::beside_code();
+    let lines = format!("{}\n{}\n", entry("a"), entry("b"));
+    sandbox
+        .audit_with_input(&["record", "--task-id", "q", "-"], &lines)
+        .exits(2)
+        .says("--task-id names one task");
+    let files =
+        [sandbox.input("a.json", entry("a").to_string()), sandbox.input("b.json", entry("b").to_string())];
+    sandbox.audit(&["record", "--task-id", "q", &files[0], &files[1]]).exits(2);
+    assert_eq!(sandbox.logged(&[]), Vec::<String>::new());
+    sandbox.audit(&["record", "--task-id", "q", &files[0]]).exits(0);
+    assert_eq!(sandbox.logged(&[]), ["q"]);
+    // One flag, one value: the last one does not win in silence.
+    sandbox.audit(&["record", "--task-id", "z", "--status", "failed", "--status", "completed"]).exits(2);
+}
+
+#[test]
+fn a_flag_with_an_empty_value_counts_as_not_given() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.record("t1", &["--title", "", "--service", "", "--service", "web", "--agent", ""]);
+    let stored = sandbox.audit(&["show", "t1", "--raw"]).exits(0).json();
+    assert_eq!(
+        stored.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["execution_result", "schema", "status", "task_id", "timestamp"]
+    );
+    assert_eq!(stored["execution_result"], json!({"services_touched": ["web"]}));
+    sandbox
+        .audit(&["record", "--task-id", "", "--status", "failed"])
+        .exits(2)
+        .says("--task-id: task_id is missing");
+}
+
+#[test]
+fn what_happens_besides_is_said() {
+    let sandbox = Sandbox::with_code();
+    let done = sandbox.record("t1", &["--init"]).says("note: began a ledger on branch audit");
+    assert!(done.stdout.starts_with("recorded t1"));
+    assert_eq!(sandbox.record("t2", &["--init"]).stderr, "");
+    sandbox.git(&["config", "--unset", "audit.branch"]);
+    sandbox.record("t3", &[]).says("records go to branch audit from now on");
+    assert_eq!(sandbox.record("t4", &[]).stderr, "");
+    let lines = sandbox
+        .input("lines", format!("{}\n{}\n", entry("t5"), json!({"task_id": "t5", "status": "failed"})));
+    sandbox
+        .audit(&["record", &lines])
+        .exits(0)
+        .says("lines:2: t5 is recorded already, with other values in /status");
+}
+
+#[test]
+fn a_refusal_of_flags_names_the_flag() {
+    let sandbox = Sandbox::beside_code();
+    let id = ["record", "--task-id", "x", "--status", "failed"];
+    sandbox
+        .audit(&[&id[..], &["--end", "tomorrow"]].concat())
+        .exits(2)
+        .says("error: --end: end_time must be an RFC 3339 time");
+    sandbox.audit(&[&id[..], &["--metadata", "[]"]].concat()).exits(2).says("error: --metadata: ");
+    sandbox.audit(&["record", "--service", "web"]).exits(2).says("error: --task-id: ").says("add `-`");
+}
+
+#[test]
+fn the_configuration_files_that_the_environment_names_are_read() {
+    let sandbox = Sandbox::with_code();
+    let global = sandbox
+        .input("global", "[user]\n\tname = Global\n\temail = g@example.com\n[audit]\n\tbranch = records\n");
+    fs::write(sandbox.root().join("home/.gitconfig"), "[user]\n\tname = Home\n\temail = h@example.com\n")
+        .unwrap();
+    let author = |name: &str, value: &str| {
+        let id = format!("t-{}", value.len());
+        let mut command =
+            sandbox.audit_command(&["record", "--init", "--task-id", &id, "--status", "failed"]);
+        run(command.env(name, value)).exits(0);
+        sandbox.git(&["log", "-1", "--format=%an", "audit"])
+    };
+    assert_eq!(author("UNRELATED", ""), "Home\n");
+    assert_eq!(author("GIT_CONFIG_GLOBAL", "/dev/null"), "git-audit\n");
+    sandbox.git(&["config", "audit.branch", "audit"]);
+    assert_eq!(author("GIT_CONFIG_GLOBAL", &global), "Global\n");
+    let elsewhere = Sandbox::with_code();
+    let mut init = elsewhere.audit_command(&["log"]);
+    run(init.env("GIT_CONFIG_GLOBAL", &global)).exits(1).says("`records`");
 }

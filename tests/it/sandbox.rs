@@ -188,7 +188,7 @@ impl Sandbox {
     /// The ids that `git audit log` with these filters lists, newest first.
     #[track_caller]
     pub fn logged(&self, filters: &[&str]) -> Vec<String> {
-        let answer = self.audit(&[&["log", "--json", "--limit", "all"], filters].concat()).exits(0).json();
+        let answer = self.audit(&[&["log", "--json", "--limit", "1000"], filters].concat()).exits(0).json();
         let entries = answer["entries"].as_array().unwrap();
         entries.iter().map(|entry| entry["task_id"].as_str().unwrap().to_owned()).collect()
     }

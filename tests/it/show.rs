@@ -59,7 +59,7 @@ fn the_readable_form_has_everything_the_entry_has() {
             if chrono::DateTime::parse_from_rfc3339(text).is_err() && text != "git-audit/entry/v1" {
                 missing.extend(
                     text.lines()
-                        .map(|line| line.trim().replace('\t', "\\t"))
+                        .map(|line| line.trim().replace('\t', "    "))
                         .filter(|line| !shown.contains(line)),
                 );
             }
@@ -89,4 +89,41 @@ fn an_unknown_id_is_exit_1_with_ids_that_were_perhaps_meant() {
         sandbox.audit(&[command, "zzz"]).exits(1).says("git audit log");
     }
     sandbox.audit(&["show", "deploy-2026", "--raw"]).exits(1);
+}
+
+#[test]
+fn a_removed_entry_is_shown_as_it_was_recorded_and_not_called_unknown() {
+    let sandbox = Sandbox::with_ledger();
+    sandbox.record("t1", &["--title", "as recorded"]);
+    let commit = sandbox.git(&["rev-parse", "HEAD"]);
+    sandbox.git(&["rm", "--quiet", ".audit/tasks/t1.json"]);
+    sandbox.commit("tidy");
+    let shown = sandbox.audit(&["show", "t1"]).exits(0).says("was changed or removed after it was recorded");
+    assert!(shown.stdout.contains("as recorded"));
+    for arguments in [&["path", "t1"][..], &["show", "t1", "--raw"]] {
+        let done = sandbox.audit(arguments).exits(1).says("was removed from the ledger");
+        assert!(
+            done.stderr.contains(&format!("git show {}:.audit/tasks/t1.json", commit.trim())),
+            "{}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn an_entry_that_was_put_back_changed_is_shown_as_it_was_recorded() {
+    let sandbox = Sandbox::with_ledger();
+    sandbox.record("t1", &["--title", "as recorded"]);
+    let commit = sandbox.git(&["rev-parse", "HEAD"]);
+    let raw = sandbox.audit(&["show", "t1", "--raw"]).exits(0).stdout;
+    sandbox.git(&["rm", "--quiet", ".audit/tasks/t1.json"]);
+    sandbox.commit("remove");
+    sandbox.write(".audit/tasks/t1.json", raw.replace("as recorded", "forged"));
+    sandbox.git(&["add", ".audit"]);
+    sandbox.commit("put back");
+    let shown = sandbox.audit(&["show", "t1"]).exits(0).says("was changed or removed after it was recorded");
+    assert!(shown.stdout.contains("as recorded") && !shown.stdout.contains("forged"), "{}", shown.stdout);
+    let again =
+        sandbox.audit(&["record", "--json", "--task-id", "t1", "--status", "completed"]).exits(0).json();
+    assert_eq!(again["commit"].as_str().unwrap(), commit.trim());
 }
