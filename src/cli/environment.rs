@@ -44,9 +44,15 @@ pub(super) fn place(changes: &[PathBuf]) -> Result<Place> {
             committer_email: text("GIT_COMMITTER_EMAIL"),
             email: text("EMAIL"),
         },
-        search_path: env::var_os("PATH").filter(|path| path != &OsString::new()),
+        search_path: absolute_search_path(),
         clock: clock()?,
     })
+}
+
+/// `PATH` without relative entries: git is started from a working tree, whose content must not be run.
+fn absolute_search_path() -> Option<OsString> {
+    let path = env::var_os("PATH")?;
+    env::join_paths(env::split_paths(&path).filter(|entry| entry.is_absolute())).ok()
 }
 
 fn clock() -> Result<Clock> {

@@ -229,6 +229,7 @@ impl Report<'_> {
                 self.messages
                     .note(&format!("records go to branch {branch} from now on (git config audit.branch)"));
             }
+            Progress::Unpinned(error) => self.messages.warning(&error.to_string()),
             Progress::Healed(task_id) => {
                 let text = "which an interrupted run had left in the working tree";
                 self.messages.note(&format!("also recorded {task_id}, {text}"));

@@ -156,7 +156,12 @@ impl<'m> Summary<'m> {
         if words.next().is_some() {
             return None;
         }
-        Some(Self { task_id, status, timestamp, trailers: rest })
+        let summary = Self { task_id, status, timestamp, trailers: rest };
+        // Somebody's own commit with such a subject, or several of ours in one, has not this shape.
+        let names_one_task = summary.values(trailer::TASK).eq([task_id]);
+        let ends_in_digest =
+            rest.trim_end().lines().last().is_some_and(|line| line.starts_with(trailer::DIGEST));
+        (names_one_task && ends_in_digest).then_some(summary)
     }
 
     /// The values of the trailers named `name`, in order, as they stand in the message.

@@ -4,24 +4,24 @@
 //! file and the index; then the ref, by compare-and-swap; then the ref durable; only then the receipts. Whoever finds
 //! that the ref moved meanwhile begins again from the new tip.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use git2::{ErrorCode, ObjectType, Oid, Repository};
+use git2::{ObjectType, Oid};
 use serde_json::Value;
 
-use super::checkout::{Checkout, NewFile, checkouts_of};
+use super::Ledger;
+use super::checkout::NewFile;
 use super::commit::{self, CommitId};
 use super::entries::{EntryTree, Located, Policy};
 use super::identity::Identities;
+use super::intents::Intents;
 use super::lock::{Deadline, WriterLock};
 use super::objects::Objects;
+use super::publish::{Publication, Published};
 use super::sharing::Sharing;
-use super::{Ledger, durability, git_error};
 use crate::entry::parse::Invalid;
-use crate::entry::{Digest, Entry, TaskId, compare, message, parse, render};
+use crate::entry::{Digest, Entry, TaskId, compare, message, render};
 use crate::error::{Error, Result};
 
 /// An entry that is to be recorded, ready to be written.
@@ -55,6 +55,11 @@ impl Request {
     /// The task that the entry is of.
     pub fn task_id(&self) -> &TaskId {
         &self.entry.task_id
+    }
+
+    /// The bytes of the entry as it will be stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The size of the entry as it will be stored.
@@ -106,8 +111,8 @@ pub struct Appended {
     pub receipts: Vec<Receipt>,
     /// Tasks of earlier, interrupted appends that were completed now.
     pub healed: Vec<TaskId>,
-    /// The branch was written into the configuration now.
-    pub pinned: bool,
+    /// Whether the branch was written into the configuration now. That it could not be is no failure of the record.
+    pub pinned: Result<bool>,
 }
 
 impl Ledger {
@@ -116,45 +121,39 @@ impl Ledger {
     /// # Errors
     /// The deadline passed, or the ledger cannot be read or written. Nothing is acknowledged then.
     pub fn append(&self, requests: &[Request], deadline: Deadline) -> Result<Appended> {
-        let state = self.state_directory();
-        let _lock = WriterLock::acquire(&state, Sharing::of(&self.repository), deadline)?;
-        let checkouts = checkouts_of(&self.repository, &self.branch.reference);
-        let intents = Intents { directory: state.join("pending") };
-        let unfinished = intents.unfinished(&checkouts, requests);
-
-        for attempt in 0.. {
+        let lock = WriterLock::acquire(&self.state_directory(), Sharing::of(&self.repository), deadline)?;
+        let intents = Intents::of(self);
+        let unfinished = intents.unfinished(requests);
+        let mut publication = Publication::new(self, deadline);
+        let mut made_before = HashSet::new();
+        let (pass, healed, drafts) = loop {
             let mut pass = Pass::begin(self)?;
             let healed = unfinished.iter().map(|request| pass.add(request)).collect::<Result<Vec<_>>>()?;
-            let receipts = requests.iter().map(|request| pass.add(request)).collect::<Result<Vec<_>>>()?;
-            let receipts = pass.name_commits(receipts, requests)?;
-            if let Some(new_tip) = pass.new_tip() {
-                pass.objects.make_durable()?;
-                intents.begin(&pass.files, &checkouts)?;
-                stage(&checkouts, &pass.new_files(), &state, self, deadline)?;
-                let log = format!("audit: {} entries", pass.files.len());
-                if let Some(held) =
-                    move_ref(&self.repository, &self.branch.reference, pass.expected, new_tip, &log)?
-                {
-                    if let Err(busy) = deadline.pause(attempt, &held) {
-                        unstage(&checkouts, &pass.new_files(), self);
-                        intents.end();
-                        return Err(busy);
-                    }
-                    continue;
-                }
+            let drafts = requests.iter().map(|request| pass.add(request)).collect::<Result<Vec<_>>>()?;
+            let Some(new_tip) = pass.new_tip() else {
+                self.sync_ref()?;
+                break (pass, healed, drafts);
+            };
+            pass.objects.make_durable()?;
+            intents.begin(&pass.files)?;
+            let log = format!("audit: {} entries", pass.files.len());
+            let published = publication.publish(&pass.new_files(), pass.expected, new_tip, &log);
+            if !matches!(published, Ok(Published::Again)) {
+                intents.end();
             }
-            sync_ref(&self.repository, &self.branch.reference)?;
-            intents.end();
-            let pinned = self.pin()?;
-            let healed =
-                unfinished.iter().zip(healed).filter(|(_, draft)| matches!(draft, Draft::Recorded { .. }));
-            return Ok(Appended {
-                receipts,
-                healed: healed.map(|(request, _)| request.entry.task_id.clone()).collect(),
-                pinned,
-            });
-        }
-        unreachable!("the loop ends by returning, at the latest when the deadline passes")
+            if matches!(published?, Published::Moved) {
+                break (pass, healed, drafts);
+            }
+            made_before.extend(pass.made.into_keys());
+        };
+        intents.end();
+        // Looking commits up can take a walk; nobody has to wait for that.
+        drop(lock);
+        let receipts = pass.name_commits(drafts, requests, &made_before)?;
+        let healed =
+            unfinished.iter().zip(healed).filter(|(_, draft)| matches!(draft, Draft::Recorded { .. }));
+        let healed = healed.map(|(request, _)| request.entry.task_id.clone()).collect();
+        Ok(Appended { receipts, healed, pinned: self.pin() })
     }
 
     /// Writes the branch into the configuration, so that later records go there whatever is checked out by then. A
@@ -191,9 +190,9 @@ struct Pass<'r> {
     files: Vec<AddedFile>,
 }
 
-struct AddedFile {
-    task_id: TaskId,
-    path: String,
+pub(super) struct AddedFile {
+    pub task_id: TaskId,
+    pub path: String,
     blob: Oid,
     bytes: Rc<[u8]>,
 }
@@ -263,8 +262,14 @@ impl<'r> Pass<'r> {
         Ok(id)
     }
 
-    /// Looks up, in one walk, which commits added the entries that were there already.
-    fn name_commits(&self, drafts: Vec<Draft>, requests: &[Request]) -> Result<Vec<Receipt>> {
+    /// Looks up, in one walk, which commits added the entries that were there already. One of `made_before` was not
+    /// there when we began: somebody's `git commit` took it along from the index, so it has been recorded by this.
+    fn name_commits(
+        &self,
+        drafts: Vec<Draft>,
+        requests: &[Request],
+        made_before: &HashSet<TaskId>,
+    ) -> Result<Vec<Receipt>> {
         let ids = drafts.iter().zip(requests).filter(|(draft, _)| matches!(draft, Draft::Skipped { .. }));
         let unknown: HashSet<_> =
             ids.map(|(_, request)| request.task_id()).filter(|id| !self.made.contains_key(*id)).collect();
@@ -276,9 +281,12 @@ impl<'r> Pass<'r> {
         let named = drafts.into_iter().zip(requests).map(|(draft, request)| match draft {
             Draft::Recorded { commit, path, digest } => Receipt::Recorded { commit, path, digest },
             Draft::OtherCase { existing } => Receipt::OtherCase { existing },
-            Draft::Skipped { path, digest, differing } => {
-                Receipt::Skipped { commit: commits.get(request.task_id()).copied(), path, digest, differing }
-            }
+            Draft::Skipped { path, digest, differing } => match commits.get(request.task_id()).copied() {
+                Some(commit) if made_before.contains(request.task_id()) && digest == request.digest => {
+                    Receipt::Recorded { commit, path, digest }
+                }
+                commit => Receipt::Skipped { commit, path, digest, differing },
+            },
         });
         Ok(named.collect())
     }
@@ -292,92 +300,5 @@ impl<'r> Pass<'r> {
             .iter()
             .map(|file| NewFile { path: &file.path, blob: file.blob, bytes: &file.bytes })
             .collect()
-    }
-}
-
-/// Puts the files into every working tree that shows the branch.
-pub(super) fn stage(
-    checkouts: &[Checkout],
-    files: &[NewFile<'_>],
-    state: &Path,
-    ledger: &Ledger,
-    deadline: Deadline,
-) -> Result<()> {
-    checkouts.iter().try_for_each(|checkout| checkout.stage(files, state, &ledger.place, deadline))
-}
-
-/// Takes the files back out of every working tree: the branch did not move, so they are not part of it. Where that
-/// fails, too, they stay staged additions, which harm nothing.
-fn unstage(checkouts: &[Checkout], files: &[NewFile<'_>], ledger: &Ledger) {
-    checkouts.iter().for_each(|checkout| checkout.unstage(files, &ledger.place));
-}
-
-/// Moves the ref from `expected` (zero: it must not exist) to `new`. Returns what was in the way, where trying again
-/// from the new tip makes sense.
-pub(super) fn move_ref(
-    repository: &Repository,
-    name: &str,
-    expected: Oid,
-    new: Oid,
-    log: &str,
-) -> Result<Option<String>> {
-    match repository.reference_matching(name, new, true, expected, log) {
-        Ok(_) => Ok(None),
-        Err(error) => match error.code() {
-            ErrorCode::Modified | ErrorCode::NotFound => Ok(Some(format!("the branch {name}"))),
-            ErrorCode::Locked => {
-                Ok(Some(repository.commondir().join(format!("{name}.lock")).display().to_string()))
-            }
-            _ => Err(git_error(format!("move {name}"))(error)),
-        },
-    }
-}
-
-/// Makes the ref durable: its file, and every directory up to `refs/heads`, which git made. One that git has packed is
-/// git's to sync.
-pub(super) fn sync_ref(repository: &Repository, name: &str) -> Result<()> {
-    durability::sync_named(&repository.commondir().join(name), &repository.commondir().join("refs/heads"))
-}
-
-/// Marks what is about to be put into working trees, so that a process that is killed between the index and the ref
-/// leaves a trace: its entry is staged, and the next append completes it.
-struct Intents {
-    directory: std::path::PathBuf,
-}
-
-impl Intents {
-    fn begin(&self, files: &[AddedFile], checkouts: &[Checkout]) -> Result<()> {
-        if checkouts.is_empty() {
-            return Ok(());
-        }
-        let failed = |error| Error::io(format!("write to {}", self.directory.display()), error);
-        fs::create_dir_all(&self.directory).map_err(failed)?;
-        let mark = |file: &AddedFile| fs::write(self.directory.join(file.task_id.as_str()), &file.path);
-        files.iter().try_for_each(mark).map_err(failed)
-    }
-
-    /// Everything marked is either in the history now or was found not to be in any working tree.
-    fn end(&self) {
-        // What cannot be removed is looked at again next time, and then found recorded.
-        _ = fs::remove_dir_all(&self.directory);
-    }
-
-    /// Entries that an interrupted append left in a working tree. An id that is asked for anew is left to the request.
-    fn unfinished(&self, checkouts: &[Checkout], requests: &[Request]) -> Vec<Request> {
-        let asked: HashSet<_> = requests.iter().map(Request::task_id).collect();
-        let marks = fs::read_dir(&self.directory).into_iter().flatten().filter_map(std::result::Result::ok);
-        let marks: BTreeMap<_, _> = marks
-            .filter_map(|mark| Some((mark.file_name(), fs::read_to_string(mark.path()).ok()?)))
-            .collect();
-        let recover = |path: &String| {
-            let bytes = checkouts.iter().find_map(|checkout| checkout.read(path))?;
-            let entry = super::view::read_entry(&bytes, None).ok()?;
-            let given = parse::parse(&bytes).ok()?;
-            let request = Request::new(entry, given).ok()?;
-            let ours =
-                super::layout::task_id_of(path).as_ref() == Some(request.task_id()) && request.bytes == bytes;
-            (ours && !asked.contains(request.task_id())).then_some(request)
-        };
-        marks.values().filter_map(recover).collect()
     }
 }

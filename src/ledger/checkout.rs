@@ -1,27 +1,27 @@
-//! The working trees in which the ledger's branch is checked out. Such a branch never moves without its index, or the
-//! user's next `git commit` would delete the new entry: first the file, then the index, then (in `append`) the ref.
+//! The working trees in which the ledger's branch is checked out, and their indexes.
 //!
-//! The file is written by us, never through git's filters, and never through a symbolic link. The index is changed by
-//! `git update-index`, because only git itself reads every form of it (split, sparse, checksum-less), keeps all its
-//! extensions and locks it as other git commands expect. It runs with a pinned environment and configuration:
-//! no hook, no filter, no file-system monitor.
+//! The index is changed by `git update-index`, because only git itself reads every form of it (split, sparse,
+//! checksum-less), keeps all its extensions and locks it as other git commands expect. It runs with a pinned
+//! environment and configuration: no hook, no filter, no file-system monitor.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use git2::{Oid, Repository};
-use rustix::fs::{Mode, OFlags, mkdirat, openat, renameat, unlinkat};
-use rustix::io::Errno;
+use git2::Oid;
 
-use super::Place;
 use super::lock::Deadline;
+use super::worktree_file::{self, Placed};
+use super::{Ledger, Place};
 use crate::error::{Error, Result};
 
+/// Symbolic refs may point at symbolic refs; git follows as many.
+const MAX_SYMBOLIC_DEPTH: usize = 5;
+
 /// A file that is about to be part of the branch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NewFile<'f> {
     pub path: &'f str,
     pub blob: Oid,
@@ -29,120 +29,155 @@ pub(super) struct NewFile<'f> {
 }
 
 /// One working tree that shows the branch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Checkout {
     /// Its own git directory: where its HEAD and index are.
-    git_dir: PathBuf,
+    pub git_dir: PathBuf,
     /// `None` when the directory is gone (a removed disk, a deleted linked worktree): the index still follows.
     work_tree: Option<PathBuf>,
 }
 
-/// Every working tree, main or linked, whose HEAD is `reference`.
-pub(super) fn checkouts_of(repository: &Repository, reference: &str) -> Vec<Checkout> {
-    let common = repository.commondir();
-    let mut found = Vec::new();
-    if !repository.is_bare() && head_names(common, reference) {
-        found.push(Checkout {
-            git_dir: common.to_owned(),
-            work_tree: repository.workdir().map(Path::to_owned),
-        });
-    }
-    let linked = fs::read_dir(common.join("worktrees")).into_iter().flatten().filter_map(io::Result::ok);
-    for git_dir in linked.map(|item| item.path()).filter(|git_dir| head_names(git_dir, reference)) {
-        let link = fs::read_to_string(git_dir.join("gitdir")).unwrap_or_default();
-        let work_tree = git_dir.join(link.trim_end()).parent().map(Path::to_owned);
-        found.push(Checkout { work_tree: work_tree.filter(|path| path.is_dir()), git_dir });
-    }
-    found
+/// What tells one version of an index file from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IndexVersion {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
 }
 
-fn head_names(git_dir: &Path, reference: &str) -> bool {
-    let head = git_dir.join("HEAD");
-    // Very old repositories have a symbolic link here.
-    if let Ok(target) = fs::read_link(&head) {
-        return target == Path::new(reference);
+impl Ledger {
+    /// Every working tree, main or linked, that shows the ledger's branch.
+    pub(super) fn checkouts(&self) -> Vec<Checkout> {
+        let common = self.repository.commondir();
+        let reference = &self.branch.reference;
+        let mut found = Vec::new();
+        if !self.repository.is_bare() && head_names(common, common, reference) {
+            found.push(Checkout {
+                git_dir: common.to_owned(),
+                work_tree: self.repository.workdir().map(Path::to_owned),
+            });
+        }
+        for git_dir in self.linked_git_dirs().filter(|git_dir| head_names(common, git_dir, reference)) {
+            let given = self.linked_work_tree.as_ref().filter(|(of, _)| *of == git_dir);
+            let work_tree = given.map_or_else(|| linked_work_tree(&git_dir), |(_, path)| Some(path.clone()));
+            found.push(Checkout { work_tree: work_tree.filter(|path| path.is_dir()), git_dir });
+        }
+        found
     }
-    fs::read_to_string(head)
-        .is_ok_and(|text| text.strip_prefix("ref: ").is_some_and(|name| name.trim_end() == reference))
+
+    /// The lock of an index, of whatever working tree, that some git command holds right now.
+    pub(super) fn held_index_lock(&self) -> Option<PathBuf> {
+        let git_dirs = std::iter::once(self.repository.commondir().to_owned()).chain(self.linked_git_dirs());
+        git_dirs.map(|git_dir| git_dir.join("index.lock")).find(|lock| lock.exists())
+    }
+
+    fn linked_git_dirs(&self) -> impl Iterator<Item = PathBuf> {
+        let listing = fs::read_dir(self.repository.commondir().join("worktrees")).into_iter().flatten();
+        listing.filter_map(io::Result::ok).map(|item| item.path())
+    }
+}
+
+fn linked_work_tree(git_dir: &Path) -> Option<PathBuf> {
+    let link = fs::read_to_string(git_dir.join("gitdir")).ok()?;
+    git_dir.join(link.trim_end()).parent().map(Path::to_owned)
+}
+
+/// Whether HEAD of `git_dir` leads to `reference`, by way of any other symbolic refs.
+fn head_names(common: &Path, git_dir: &Path, reference: &str) -> bool {
+    let mut file = git_dir.join("HEAD");
+    for _ in 0..MAX_SYMBOLIC_DEPTH {
+        // Very old repositories have a symbolic link here.
+        let target = match fs::read_link(&file) {
+            Ok(target) => target.to_string_lossy().into_owned(),
+            Err(_) => match fs::read_to_string(&file) {
+                Ok(text) => match text.strip_prefix("ref:") {
+                    Some(name) => name.trim().to_owned(),
+                    None => return false,
+                },
+                Err(_) => return false,
+            },
+        };
+        if target == reference {
+            return true;
+        }
+        file = common.join(target);
+    }
+    false
 }
 
 impl Checkout {
-    /// Puts the files into the working tree and the index. On an error the working tree is as before.
-    pub fn stage(
+    /// Puts the files into the working tree. `placed` gets what has to be undone, also of a call that fails.
+    pub fn place_files(
         &self,
         files: &[NewFile<'_>],
         state: &Path,
-        place: &Place,
-        deadline: Deadline,
+        placed: &mut Vec<(Placed, Vec<u8>)>,
     ) -> Result<()> {
-        let mut made = Vec::new();
-        let staged = self
-            .place_files(files, state, &mut made)
-            .and_then(|()| self.update_index(files, place, deadline));
-        if staged.is_err() {
-            made.iter().for_each(|path| _ = fs::remove_file(path));
+        let Some(root) = &self.work_tree else { return Ok(()) };
+        for file in files {
+            if let Some(one) = worktree_file::place(root, file.path, file.bytes, state)? {
+                placed.push((one, file.bytes.to_vec()));
+            }
         }
-        staged
-    }
-
-    /// Takes back what [`Self::stage`] did.
-    pub fn unstage(&self, files: &[NewFile<'_>], place: &Place) {
-        let zero = |file: &NewFile<'_>| "0".repeat(file.blob.to_string().len());
-        let lines: String = files.iter().map(|file| format!("0 {}\t{}\0", zero(file), file.path)).collect();
-        if !self.run_update_index(&lines, place).is_ok_and(|(done, _)| done) {
-            return;
-        }
-        for file in files.iter().filter(|file| self.read(file.path).is_some_and(|found| found == file.bytes))
-        {
-            _ = self.work_tree.as_ref().map(|root| fs::remove_file(root.join(file.path)));
-        }
+        Ok(())
     }
 
     /// The file's bytes in the working tree.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
-        fs::read(self.work_tree.as_ref()?.join(path)).ok()
+        worktree_file::read(self.work_tree.as_ref()?, path)
     }
 
-    fn place_files(&self, files: &[NewFile<'_>], state: &Path, made: &mut Vec<PathBuf>) -> Result<()> {
-        let Some(root) = &self.work_tree else { return Ok(()) };
-        for file in files {
-            if place_file(root, file, state)? {
-                made.push(root.join(file.path));
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the files to the index, waiting for `index.lock`.
-    fn update_index(&self, files: &[NewFile<'_>], place: &Place, deadline: Deadline) -> Result<()> {
+    /// Adds paths to the index, waiting for `index.lock`.
+    pub fn add_to_index(
+        &self,
+        entries: &[(&str, Oid)],
+        place: &Place,
+        deadline: Deadline,
+    ) -> Result<IndexVersion> {
+        let lines = entries.iter().map(|(path, blob)| format!("100644 {blob}\t{path}\0")).collect::<String>();
         let lock = self.git_dir.join("index.lock");
-        let lines: String =
-            files.iter().map(|file| format!("100644 {}\t{}\0", file.blob, file.path)).collect();
-        for attempt in 0.. {
-            if lock.exists() {
-                deadline.pause(attempt, &lock.display().to_string())?;
-                continue;
-            }
-            let (done, stderr) = self.run_update_index(&lines, place)?;
-            if done {
-                return Ok(());
-            }
-            if !stderr.contains("index.lock") {
-                let why = stderr.lines().next().unwrap_or("git update-index failed").to_owned();
-                return Err(Error::Git {
-                    doing: format!("add to the index in {}", self.git_dir.display()),
-                    why,
-                });
+        let mut attempt = 0;
+        loop {
+            if !lock.exists() {
+                match self.run_update_index(&lines, place)? {
+                    None => return Ok(self.index_version()),
+                    // Only this means that it was held; a full disk fails on the same file.
+                    Some(why) if why.contains("File exists") => {}
+                    Some(why) => {
+                        let why = why.lines().next().unwrap_or("git update-index failed").to_owned();
+                        return Err(Error::Git {
+                            doing: format!("add to the index in {}", self.git_dir.display()),
+                            why,
+                        });
+                    }
+                }
             }
             deadline.pause(attempt, &lock.display().to_string())?;
+            attempt += 1;
         }
-        Ok(())
     }
 
-    fn run_update_index(&self, lines: &str, place: &Place) -> Result<(bool, String)> {
-        let failed = |error: io::Error| {
+    /// Takes paths out of the index. It stays as it is where that fails: a staged addition harms nothing.
+    pub fn remove_from_index(&self, paths: &[&str], zero: Oid, place: &Place) {
+        let lines = paths.iter().map(|path| format!("0 {zero}\t{path}\0")).collect::<String>();
+        _ = self.run_update_index(&lines, place);
+    }
+
+    /// The version that the index has now.
+    pub fn index_version(&self) -> IndexVersion {
+        let metadata = fs::metadata(self.git_dir.join("index")).ok();
+        metadata.map_or(IndexVersion { inode: 0, size: 0, modified: (0, 0) }, |found| IndexVersion {
+            inode: found.ino(),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        })
+    }
+
+    /// What git said, where it failed.
+    fn run_update_index(&self, lines: &str, place: &Place) -> Result<Option<String>> {
+        let failed = |source: io::Error| {
             let doing = "run `git`, which is needed where the ledger's branch is checked out".to_owned();
-            Error::Io { doing, source: error }
+            Error::Io { doing, source }
         };
         let mut command = Command::new("git");
         command.env_clear().envs(place.search_path.as_ref().map(|path| ("PATH", path)));
@@ -151,16 +186,8 @@ impl Checkout {
         command.env("GIT_DIR", &self.git_dir).env("GIT_INDEX_FILE", self.git_dir.join("index"));
         let work_tree = self.work_tree.as_deref().unwrap_or(&self.git_dir);
         command.env("GIT_WORK_TREE", work_tree).current_dir(work_tree);
-        command.args([
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.fsmonitor=false",
-            "update-index",
-            "--add",
-            "-z",
-            "--index-info",
-        ]);
+        command.args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]);
+        command.args(["update-index", "--add", "-z", "--index-info"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -168,89 +195,6 @@ impl Checkout {
             _ = stdin.write_all(lines.as_bytes());
         }
         let output = child.wait_with_output().map_err(failed)?;
-        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        Ok((!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned()))
     }
-}
-
-/// Writes one file below `root`, following no symbolic link. Returns whether there was none of that name before.
-fn place_file(root: &Path, file: &NewFile<'_>, state: &Path) -> Result<bool> {
-    let shown = root.join(file.path);
-    let failed = |errno: Errno| Error::io(format!("write {}", shown.display()), errno);
-    let (directory, name) = file.path.rsplit_once('/').unwrap_or(("", file.path));
-    let directory = open_directory(root, directory)?;
-
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let existed = match openat(&directory, name, flags, Mode::empty()) {
-        Err(Errno::NOENT) => false,
-        Err(errno) => return Err(failed(errno)),
-        Ok(existing) => {
-            let mut content = Vec::new();
-            let read = File::from(existing).take(file.bytes.len() as u64 + 1).read_to_end(&mut content);
-            read.map_err(|error| Error::io(format!("read {}", shown.display()), error))?;
-            if content == file.bytes {
-                return Ok(false);
-            }
-            // Not ours to judge: a draft of the user's, or what a killed process left. It is kept elsewhere.
-            super::objects::move_aside(&shown, &state.join("set-aside"))?;
-            true
-        }
-    };
-    let draft = write_draft(state, name, file.bytes)?;
-    let renamed = match renameat(rustix::fs::CWD, &draft, &directory, name) {
-        // The working tree is on another file system than the repository.
-        Err(Errno::XDEV) => copy_into(&directory, name, file.bytes),
-        renamed => renamed,
-    };
-    _ = fs::remove_file(&draft);
-    renamed.map_err(failed)?;
-    Ok(!existed)
-}
-
-/// Writes the file where a kill leaves nothing in the user's working tree. Synced, because after a power cut an empty
-/// file there would look like a change to `git commit -a`.
-fn write_draft(state: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
-    let directory = state.join("drafts");
-    let path = directory.join(name);
-    let written = fs::create_dir_all(&directory).and_then(|()| {
-        let mut draft = File::create(&path)?;
-        draft.write_all(bytes)?;
-        draft.sync_all()
-    });
-    written.map_err(|error| Error::io(format!("write {}", path.display()), error))?;
-    Ok(path)
-}
-
-fn copy_into(directory: &OwnedFd, name: &str, bytes: &[u8]) -> rustix::io::Result<()> {
-    let temporary = format!(".{name}.{}", std::process::id());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut target = File::from(openat(directory, temporary.as_str(), flags, Mode::from_raw_mode(0o666))?);
-    let written = target.write_all(bytes).and_then(|()| target.sync_all());
-    let written = written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO));
-    written.and_then(|()| renameat(directory, temporary.as_str(), directory, name)).inspect_err(|_| {
-        _ = unlinkat(directory, temporary.as_str(), rustix::fs::AtFlags::empty());
-    })
-}
-
-/// Opens a directory below `root`, making what is missing. A symbolic link on the way is an error: it may lead out.
-fn open_directory(root: &Path, path: &str) -> Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut shown = root.to_owned();
-    let mut current = rustix::fs::open(root, flags, Mode::empty())
-        .map_err(|errno| Error::io(format!("open {}", root.display()), errno))?;
-    for name in path.split('/').filter(|name| !name.is_empty()) {
-        shown.push(name);
-        let inner = |current: &OwnedFd| openat(current, name, flags | OFlags::NOFOLLOW, Mode::empty());
-        current = match inner(&current) {
-            Err(Errno::NOENT) => match mkdirat(&current, name, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => inner(&current),
-                Err(errno) => Err(errno),
-            },
-            opened => opened,
-        }
-        .map_err(|errno| match errno {
-            Errno::LOOP | Errno::NOTDIR => Error::Blocked(shown.clone()),
-            _ => Error::io(format!("open {}", shown.display()), errno),
-        })?;
-    }
-    Ok(current)
 }

@@ -37,7 +37,7 @@ impl fmt::Debug for CommitId {
 pub(super) struct Commit {
     pub tree: Oid,
     pub parents: Vec<Oid>,
-    /// Seconds since 1970, as the committer's line says.
+    /// Seconds since 1970, as the committer's line says; 0 where it says nothing that can be read.
     pub committed_at: i64,
     pub message: String,
 }
@@ -54,17 +54,18 @@ impl Commit {
         let mut lines = bytes[..end].split(|byte| *byte == b'\n');
         let tree = oid(lines.next()?.strip_prefix(b"tree ")?)?;
         let mut parents = Vec::new();
-        let mut committed_at = None;
+        let mut committed_at = 0;
         for line in lines {
             if let Some(parent) = line.strip_prefix(b"parent ") {
                 parents.push(oid(parent)?);
             } else if let Some(committer) = line.strip_prefix(b"committer ") {
                 let mut words = committer.rsplit(|byte| *byte == b' ').skip(1);
-                committed_at = Some(std::str::from_utf8(words.next()?).ok()?.parse().ok()?);
+                let seconds = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+                committed_at = seconds.unwrap_or(0);
                 break;
             }
         }
-        Some(Self { tree, parents, committed_at: committed_at?, message })
+        Some(Self { tree, parents, committed_at, message })
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
             "tree aaaa",
             "parent\n\n",
             "\n\n",
-            "tree aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\ncommitter x\n\nm",
+            "tree aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nparent x\n\nm",
         ] {
             assert!(Commit::parse(id, bytes.as_bytes()).is_err(), "{bytes:?}");
         }

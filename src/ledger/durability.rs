@@ -132,7 +132,12 @@ pub(super) fn sync(path: &Path) -> Result<()> {
 pub(super) fn sync_named(file: &Path, root: &Path) -> Result<()> {
     let journal = has_journal(root);
     let paths = file.ancestors().take_while(|path| path.starts_with(root)).filter(|path| path.exists());
-    paths.take(if journal { 1 } else { usize::MAX }).try_for_each(sync)
+    let synced = |path: &Path| match sync(path) {
+        // git packed the ref in this moment.
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    paths.take(if journal { 1 } else { usize::MAX }).try_for_each(synced)
 }
 
 #[cfg(not(target_os = "linux"))]

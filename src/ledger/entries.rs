@@ -64,6 +64,11 @@ impl<'r> EntryTree<'r> {
     }
 
     pub fn policy(&mut self) -> Result<Policy> {
+        if self.blob_at(CONFIG)?.is_some() && self.read_file(CONFIG)?.is_none() {
+            return Err(Error::Policy(
+                "its content is not in this partial clone, so what it says is not known".into(),
+            ));
+        }
         let Some(bytes) = self.read_file(CONFIG)? else {
             return Ok(Policy { version: 1, flat_limit: DEFAULT_FLAT_LIMIT });
         };
@@ -142,12 +147,17 @@ impl<'r> EntryTree<'r> {
 
     /// The bytes of a file; `None` where there is none, or where a partial clone left it out.
     pub fn read_file(&mut self, path: &str) -> Result<Option<Vec<u8>>> {
-        let (directory, name) = split(path);
-        let Some(tree) = self.directory(directory)? else { return Ok(None) };
-        match tree.find(name).filter(super::tree::TreeEntry::is_regular_file).map(|entry| entry.oid()) {
+        match self.blob_at(path)? {
             Some(blob) => self.objects.try_read(blob, ObjectType::Blob),
             None => Ok(None),
         }
+    }
+
+    /// The blob of a regular file.
+    pub fn blob_at(&mut self, path: &str) -> Result<Option<Oid>> {
+        let (directory, name) = split(path);
+        let Some(tree) = self.directory(directory)? else { return Ok(None) };
+        Ok(tree.find(name).filter(super::tree::TreeEntry::is_regular_file).map(|entry| entry.oid()))
     }
 
     /// Every entry's path and blob, directory by directory.

@@ -51,6 +51,8 @@ pub struct History<'r> {
     discovered: u64,
     /// Only kept from the first merge on: before it, no commit can be met twice.
     met: Option<HashSet<Oid>>,
+    /// Tasks yielded since the first merge: two sides may have recorded the same one.
+    yielded: HashSet<String>,
     /// The `.audit` tree of recently compared root trees.
     ledger_trees: HashMap<Oid, Option<Oid>>,
     /// Entries of the commit at hand that are still to be yielded.
@@ -96,6 +98,7 @@ impl<'r> History<'r> {
             waiting: BinaryHeap::new(),
             discovered: 0,
             met: None,
+            yielded: HashSet::new(),
             ledger_trees: HashMap::new(),
             ready: Vec::new(),
             entries: 0,
@@ -188,9 +191,14 @@ impl<'r> History<'r> {
     fn visit(&mut self, id: Oid, commit: Commit) -> Result<()> {
         self.enqueue_parents(id, &commit)?;
         if Summary::parse(&commit.message).is_some() {
-            self.ready.push(recorded(id, &commit, commit.message.clone(), true)?);
+            self.ready.push(recorded(id, &commit, commit.message.clone(), true));
         } else {
             self.compare_with_parents(id, &commit)?;
+        }
+        if self.met.is_some() {
+            let yielded = &mut self.yielded;
+            self.ready
+                .retain(|one| one.summary().is_ok_and(|summary| yielded.insert(summary.task_id.to_owned())));
         }
         self.entries += self.ready.len() as u64;
         Ok(())
@@ -213,7 +221,7 @@ impl<'r> History<'r> {
             match read_entry(&bytes, None) {
                 Ok(entry) => {
                     let message = message::build(&entry, &Digest::of(&bytes));
-                    self.ready.push(recorded(id, commit, message, false)?);
+                    self.ready.push(recorded(id, commit, message, false));
                 }
                 Err(invalid) => {
                     let short = CommitId(id).short();
@@ -256,10 +264,10 @@ impl Iterator for History<'_> {
     }
 }
 
-fn recorded(id: Oid, commit: &Commit, message: String, by_us: bool) -> Result<Recorded> {
-    let recorded_at = DateTime::from_timestamp(commit.committed_at, 0)
-        .ok_or_else(|| Error::Damaged(format!("commit {id} has no possible time")))?;
-    Ok(Recorded { commit: CommitId(id), recorded_at, tree: commit.tree, message, by_us })
+fn recorded(id: Oid, commit: &Commit, message: String, by_us: bool) -> Recorded {
+    // A time that is none (somebody's own commit) must not end the walk.
+    let recorded_at = DateTime::from_timestamp(commit.committed_at, 0).unwrap_or(DateTime::UNIX_EPOCH);
+    Recorded { commit: CommitId(id), recorded_at, tree: commit.tree, message, by_us }
 }
 
 /// Entry files below `tree` whose name is in none of the trees `before`.

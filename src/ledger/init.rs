@@ -4,13 +4,13 @@ use std::rc::Rc;
 
 use git2::{ObjectType, Oid};
 
-use super::append::{move_ref, stage, sync_ref};
-use super::checkout::{NewFile, checkouts_of};
+use super::checkout::NewFile;
 use super::commit::{self, CommitId};
 use super::entries::EntryTree;
 use super::identity::Identities;
 use super::locate::{self, Branch};
 use super::lock::{Deadline, WriterLock};
+use super::publish::{Publication, Published};
 use super::settings::Settings;
 use super::sharing::Sharing;
 use super::{Ledger, Place, prepare_libgit2, state_directory};
@@ -85,7 +85,7 @@ pub fn initialise(
         },
     };
     let branch = found.clone().map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
-    let ledger = Ledger::new(opened.main, settings, branch, place);
+    let ledger = Ledger::new(opened, settings, branch, place);
     let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created
@@ -115,69 +115,51 @@ impl Ledger {
             branch: self.branch.short().to_owned(),
             head: CommitId(head),
             flat_limit: EntryTree::open(objects, Some(root))?.policy()?.flat_limit,
-            checked_out: !checkouts_of(&self.repository, &self.branch.reference).is_empty(),
+            checked_out: !self.checkouts().is_empty(),
         })
     }
 
-    /// Makes the local branch from the one of `origin`, as `git switch` would.
+    /// Makes the local branch from the one of `origin`.
     fn adopt(&self, deadline: Deadline) -> Result<()> {
-        if self.branch.local_tip(&self.repository)?.is_some() {
-            return Ok(());
+        let mut publication = Publication::new(self, deadline);
+        while self.branch.local_tip(&self.repository)?.is_none() {
+            let tip = self.branch.tip(&self.repository)?;
+            let tip = tip.ok_or_else(|| Error::BranchMissing(self.branch.short().into()))?;
+            let zero = self.objects()?.zero();
+            publication.publish(&[], zero, tip, "audit: adopt the ledger of origin")?;
         }
-        let objects = self.objects()?;
-        for attempt in 0.. {
-            let tip = self
-                .branch
-                .tip(&self.repository)?
-                .ok_or_else(|| Error::BranchMissing(self.branch.short().into()))?;
-            match move_ref(
-                &self.repository,
-                &self.branch.reference,
-                objects.zero(),
-                tip,
-                "audit: adopt the ledger of origin",
-            )? {
-                None => break,
-                Some(held) => deadline.pause(attempt, &held)?,
-            }
-        }
-        sync_ref(&self.repository, &self.branch.reference)
+        Ok(())
     }
 
     fn create(&self, flat_limit: Option<u32>, deadline: Deadline) -> Result<()> {
         let objects = Rc::new(self.objects()?);
-        let checkouts = checkouts_of(&self.repository, &self.branch.reference);
         let template = TEMPLATE.map(|(path, text)| match flat_limit {
             Some(limit) if path == super::layout::CONFIG => {
                 (path, text.replace(FLAT_LIMIT_LINE, &format!("flat_limit = {limit}")))
             }
             _ => (path, text.to_owned()),
         });
-        for attempt in 0.. {
-            let expected = self.branch.local_tip(&self.repository)?;
+        let blob = |(path, text): &(&'static str, String)| {
+            Ok((*path, objects.write(ObjectType::Blob, text.as_bytes())?))
+        };
+        let blobs = template.iter().map(blob).collect::<Result<Vec<_>>>()?;
+        let files = blobs.iter().zip(&template);
+        let files: Vec<_> = files
+            .map(|((path, blob), (_, text))| NewFile { path, blob: *blob, bytes: text.as_bytes() })
+            .collect();
+        let mut publication = Publication::new(self, deadline);
+        loop {
+            let expected = self.branch.local_tip(&self.repository)?.unwrap_or_else(|| objects.zero());
             let parent = self.branch.tip(&self.repository)?;
             let root = parent.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
             let mut tree = EntryTree::open(Rc::clone(&objects), root)?;
-            let blob = |(path, text): &(&'static str, String)| {
-                Ok((*path, objects.write(ObjectType::Blob, text.as_bytes())?))
-            };
-            let blobs = template.iter().map(blob).collect::<Result<Vec<_>>>()?;
             let tip = self.init_commit(&objects, tree.add(&blobs)?, parent)?;
-            let files = blobs.iter().zip(&template).map(|((path, blob), (_, text))| NewFile {
-                path,
-                blob: *blob,
-                bytes: text.as_bytes(),
-            });
-            let files: Vec<_> = files.collect();
             objects.make_durable()?;
-            stage(&checkouts, &files, &self.state_directory(), self, deadline)?;
-            let expected = expected.unwrap_or_else(|| objects.zero());
-            match move_ref(&self.repository, &self.branch.reference, expected, tip, "audit: init ledger")? {
-                None => break,
-                Some(held) => deadline.pause(attempt, &held)?,
+            let published = publication.publish(&files, expected, tip, "audit: init ledger")?;
+            if matches!(published, Published::Moved) {
+                return Ok(());
             }
         }
-        sync_ref(&self.repository, &self.branch.reference)
     }
 
     fn init_commit(

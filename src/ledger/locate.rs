@@ -24,6 +24,8 @@ pub(super) struct Opened {
     pub head: Option<String>,
     /// The commit of that HEAD; `None` when it is unborn.
     pub head_commit: Option<Oid>,
+    /// `GIT_WORK_TREE`, where it is given for a linked worktree: that worktree's git directory, and the path.
+    pub linked_work_tree: Option<(PathBuf, PathBuf)>,
 }
 
 /// Opens the repository at `place` as git subcommands do: `GIT_DIR`, else upwards from the directory.
@@ -36,13 +38,36 @@ pub(super) fn open_repository(place: &Place) -> Result<Opened> {
     let here = open(&path)?;
     let head = here.find_reference("HEAD").ok();
     let head_target = head.as_ref().and_then(|head| head.symbolic_target().ok().flatten()).map(str::to_owned);
-    let head_commit = head.as_ref().and_then(|head| Some(head.resolve().ok()?.peel_to_commit().ok()?.id()));
+    // Not peeled: libgit2 would read the object, and a truncated one makes it spin for ever.
+    let head_commit = head.as_ref().and_then(|head| head.resolve().ok()?.target());
     drop(head);
-    let main = if here.is_worktree() { open(here.commondir())? } else { here };
-    if let Some(work_tree) = &place.work_tree {
-        main.set_workdir(&place.directory.join(work_tree), false).map_err(git_error("use GIT_WORK_TREE"))?;
+    let given = place.work_tree.as_ref().map(|work_tree| place.directory.join(work_tree));
+    if here.is_worktree() {
+        let main = open(here.commondir())?;
+        let linked_work_tree = given.map(|path| (without_slash(here.path()), path));
+        return Ok(Opened { main, head: head_target, head_commit, linked_work_tree });
     }
-    Ok(Opened { main, head: head_target, head_commit })
+    let by_link = || directory_of_linked_git_dir(place).filter(|_| !here.is_bare());
+    if let Some(work_tree) = given.or_else(by_link) {
+        here.set_workdir(&work_tree, false).map_err(git_error("use the working tree"))?;
+    }
+    Ok(Opened { main: here, head: head_target, head_commit, linked_work_tree: None })
+}
+
+fn without_slash(path: &Path) -> PathBuf {
+    path.components().collect()
+}
+
+/// Where `.git` is a symbolic link, the working tree is around the link, as git has it; libgit2 resolves the link first
+/// and takes the directory around its target.
+fn directory_of_linked_git_dir(place: &Place) -> Option<PathBuf> {
+    if place.git_dir.is_some() {
+        return None;
+    }
+    let around =
+        place.directory.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok())?;
+    let link = around.join(".git").symlink_metadata().ok()?;
+    link.is_symlink().then(|| around.to_owned())
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that opens repositories")]

@@ -21,6 +21,11 @@ impl Deadline {
         Self { started: Instant::now(), timeout }
     }
 
+    /// Whether the time is up.
+    pub(super) fn is_over(&self) -> bool {
+        self.started.elapsed() >= self.timeout
+    }
+
     /// Sleeps a little before the next try; longer with each `attempt`, and not in step with other processes.
     ///
     /// # Errors
@@ -55,15 +60,16 @@ impl WriterLock {
             sharing.apply_to_directory(directory);
             sharing.apply_to_file(&path);
         }
-        for attempt in 0.. {
+        let mut attempt = 0;
+        loop {
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) => return Ok(Self { _file: file }),
                 Err(TryLockError::WouldBlock) => deadline.pause(attempt, "the ledger's writer lock")?,
                 Err(TryLockError::Error(error)) => {
                     return Err(Error::io(format!("lock {}", path.display()), error));
                 }
             }
+            attempt += 1;
         }
-        Ok(Self { _file: file })
     }
 }

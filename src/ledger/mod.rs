@@ -3,7 +3,8 @@
 //! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
 //! - [`objects`], [`loose`], [`tree`], [`commit`]: git objects as bytes · [`durability`]: surviving a power cut
 //!   · [`layout`], [`entries`]: where entries are
-//! - [`append`]: the one way in · [`checkout`]: the working trees that show the branch · [`lock`]: waiting
+//! - [`append`]: the one way in · [`publish`]: moving the branch and every working tree that shows it · [`lock`]: waiting
+//! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
 //!
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
@@ -23,15 +24,18 @@ mod entries;
 mod history;
 mod identity;
 mod init;
+mod intents;
 pub mod layout;
 mod locate;
 mod lock;
 mod loose;
 mod objects;
+mod publish;
 mod settings;
 mod sharing;
 mod tree;
 mod view;
+mod worktree_file;
 
 pub use append::{Appended, Receipt, Request};
 pub use commit::CommitId;
@@ -43,7 +47,7 @@ pub use settings::ConfigVariables;
 pub use view::{Stored, View};
 
 use crate::error::{Error, Result};
-use locate::Branch;
+use locate::{Branch, Opened};
 use settings::Settings;
 
 /// Where a command stands, as the caller's environment says. All paths may be relative to `directory`.
@@ -89,6 +93,8 @@ impl Clock {
 /// An open ledger.
 pub struct Ledger {
     repository: Repository,
+    /// `GIT_WORK_TREE`, where it is given for a linked worktree: that worktree's git directory, and the path.
+    linked_work_tree: Option<(PathBuf, PathBuf)>,
     settings: Settings,
     branch: Branch,
     /// Set when this ledger has written the pin itself.
@@ -107,12 +113,20 @@ impl Ledger {
         let settings = Settings::of(&opened.main, &place.config)?;
         let branch = locate::find_branch(&opened, &settings)?
             .ok_or_else(|| Error::NoLedger(place.directory.clone()))?;
-        let ledger = Self::new(opened.main, settings, branch, place);
+        let ledger = Self::new(opened, settings, branch, place);
         if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
     }
 
-    fn new(repository: Repository, settings: Settings, branch: Branch, place: &Place) -> Self {
-        Self { repository, settings, branch, is_pinned_now: Cell::new(false), place: place.clone() }
+    fn new(opened: Opened, settings: Settings, branch: Branch, place: &Place) -> Self {
+        let Opened { main: repository, linked_work_tree, .. } = opened;
+        Self {
+            repository,
+            linked_work_tree,
+            settings,
+            branch,
+            is_pinned_now: Cell::new(false),
+            place: place.clone(),
+        }
     }
 
     /// Whether the branch is a ledger: a branch can be pinned before `init`. One whose `.audit` was removed from the

@@ -124,7 +124,7 @@ impl<'r> Objects<'r> {
                 self.barrier.borrow_mut().add(file, path)?;
                 return Ok(id);
             }
-            Err(_) => move_aside(&path, &self.set_aside)?,
+            Err(_) => _ = move_aside(&path, &self.set_aside)?,
         }
         let encoded = self.codec.borrow_mut().encode(kind.str(), content);
         let encoded =
@@ -140,7 +140,13 @@ impl<'r> Objects<'r> {
     /// Returns when everything written since the last call survives a power cut. Objects come before the ref that
     /// names them; the other order can lose more than the last entry.
     pub fn make_durable(&self) -> Result<()> {
-        self.barrier.borrow_mut().wait()
+        let durable = self.barrier.borrow_mut().wait();
+        if durable.is_err() {
+            // The system may have dropped what it could not write, and still call the next sync of the same file done.
+            // Nothing refers to these objects yet; the next try writes them anew.
+            self.written.borrow_mut().drain().for_each(|id| _ = fs::remove_file(self.loose_path(id)));
+        }
+        durable
     }
 
     /// Writes an object's file, reads it back, and gives it its name.
@@ -152,8 +158,9 @@ impl<'r> Objects<'r> {
         let open = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o444).open(&temporary);
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Once more, because `git gc` removes directories that are empty.
                 self.create_fan_out(directory)?;
-                open()
+                open().or_else(|_| self.create_fan_out(directory).and_then(|()| open()))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_file(&temporary).and_then(|()| open())
@@ -237,8 +244,9 @@ fn wrong_kind(id: Oid, expected: ObjectType, found: &str) -> Error {
     Error::Damaged(format!("object {id} should be a {}, is a {found}", expected.str()))
 }
 
-/// Moves a file out of the way into `directory`, where a person can look at it; nothing is deleted.
-pub(super) fn move_aside(path: &Path, directory: &Path) -> Result<()> {
+/// Moves a file out of the way into `directory`, where a person can look at it; nothing is deleted. Returns where it
+/// is now.
+pub(super) fn move_aside(path: &Path, directory: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     fs::create_dir_all(directory)
         .map_err(|error| Error::io(format!("create {}", directory.display()), error))?;
@@ -251,5 +259,5 @@ pub(super) fn move_aside(path: &Path, directory: &Path) -> Result<()> {
     });
     moved.map_err(|error| Error::io(format!("move {} aside", path.display()), error))?;
     let _ = fs::set_permissions(&target, fs::Permissions::from_mode(0o600));
-    Ok(())
+    Ok(target)
 }

@@ -137,6 +137,11 @@ impl<'r> View<'r> {
         Ok(Some(Error::EntryRemoved { task_id: task_id.clone(), commit: recorded.commit.to_string(), path }))
     }
 
+    /// The blob of the file at `path`, where the tree has one.
+    pub(super) fn blob_at(&mut self, path: &str) -> Option<Oid> {
+        self.tree.blob_at(path).ok().flatten()
+    }
+
     /// The file at `path`, as the tree has it.
     ///
     /// # Errors

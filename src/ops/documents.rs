@@ -1,8 +1,7 @@
 //! Input as callers give it: one JSON object, over as many lines as they like, or JSON Lines. Read line by line, so
 //! that an endless input is recorded as it comes and a huge one needs no memory.
 
-use std::collections::VecDeque;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 
 use serde_json::Value;
 
@@ -12,6 +11,8 @@ use crate::entry::parse::{self, Invalid};
 /// indentation and escapes.
 const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
+/// A line that is longer than this does not end; what follows it is not waited for.
+const MAX_SKIPPED_BYTES: usize = 64 << 20;
 
 /// One JSON value of an input, or why there is none.
 #[derive(Debug)]
@@ -25,10 +26,11 @@ pub struct Document {
 /// The documents of one input.
 pub struct Documents<R> {
     reader: BufReader<R>,
+    /// Lines that were read to see what kind of input it is, and are to be read again.
+    again: Cursor<Vec<u8>>,
     /// Lines read so far.
     lines: usize,
     state: State,
-    ready: VecDeque<Document>,
 }
 
 #[derive(PartialEq)]
@@ -48,12 +50,12 @@ impl<R: Read> Documents<R> {
     /// Reads from `reader`.
     pub fn new(reader: R) -> Self {
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Self { reader, lines: 0, state: State::Start, ready: VecDeque::new() }
+        Self { reader, again: Cursor::new(Vec::new()), lines: 0, state: State::Start }
     }
 
     /// Whether asking for the next document may wait for whoever writes the input.
-    pub fn may_wait(&self) -> bool {
-        self.ready.is_empty() && self.reader.buffer().is_empty()
+    pub fn may_wait(&mut self) -> bool {
+        self.reader.buffer().is_empty() && self.again.fill_buf().is_ok_and(<[u8]>::is_empty)
     }
 
     /// The next document; `None` at the end.
@@ -61,113 +63,110 @@ impl<R: Read> Documents<R> {
     /// # Errors
     /// The input cannot be read.
     pub fn next_document(&mut self) -> io::Result<Option<Document>> {
-        loop {
-            if let Some(document) = self.ready.pop_front() {
+        if self.state == State::Start {
+            self.state = State::Lines;
+            if let Some(document) = self.read_first()? {
                 return Ok(Some(document));
             }
-            match self.state {
-                State::End => return Ok(None),
-                State::Start => self.read_first()?,
-                State::Lines => match self.read_line()? {
-                    Line::End => self.state = State::End,
-                    line => self.push_line(line),
-                },
+        }
+        loop {
+            if self.state == State::End {
+                return Ok(None);
             }
+            let value = match self.read_line()? {
+                Line::End => {
+                    self.state = State::End;
+                    continue;
+                }
+                Line::TooLong => Err(too_long()),
+                Line::Text(text) if text.trim_ascii().is_empty() => continue,
+                Line::Text(text) => parse::parse(text.trim_ascii_end()),
+            };
+            // A line's own line number is always 1; the one in the input is in the document.
+            let value = value.map_err(|invalid| Invalid { line: None, ..invalid });
+            return Ok(Some(Document { line: Some(self.lines), value }));
         }
     }
 
     /// An input whose first line is a JSON value is JSON Lines. Else it is one document, unless a later line is an
     /// entry by itself: then only the first line is bad, and the good ones must not be lost with it.
-    fn read_first(&mut self) -> io::Result<()> {
-        let first = loop {
+    ///
+    /// `None`: it is JSON Lines, to be read from its first line.
+    fn read_first(&mut self) -> io::Result<Option<Document>> {
+        let mut whole = loop {
             match self.read_line()? {
                 Line::Text(text) if text.trim_ascii().is_empty() => {}
                 Line::Text(text) => break text,
                 Line::TooLong => {
-                    self.state = State::Lines;
-                    self.push_line(Line::TooLong);
-                    return Ok(());
+                    return Ok(Some(Document { line: Some(self.lines), value: Err(too_long()) }));
                 }
                 Line::End => {
-                    self.state = State::End;
-                    let value = Err(Invalid::whole("is empty: expected a JSON object"));
-                    self.ready.push_back(Document { line: None, value });
-                    return Ok(());
+                    return Ok(Some(self.whole(Err(Invalid::whole("is empty: expected a JSON object")))));
                 }
             }
         };
-        if parse::parse(first.trim_ascii_end()).is_ok() {
-            self.state = State::Lines;
-            self.push_line(Line::Text(first));
-            return Ok(());
-        }
-        self.read_whole(first)
-    }
-
-    fn read_whole(&mut self, first: Vec<u8>) -> io::Result<()> {
         let first_line = self.lines;
-        let mut lines = vec![first];
-        let mut size = lines[0].len();
+        if parse::parse(whole.trim_ascii_end()).is_ok() {
+            self.read_again(whole, first_line);
+            return Ok(None);
+        }
+        let mut has_entry_line = false;
         let ended = loop {
-            if size > MAX_DOCUMENT_BYTES {
+            if whole.len() > MAX_DOCUMENT_BYTES {
                 break false;
             }
             match self.read_line()? {
                 Line::Text(text) => {
-                    size += text.len();
-                    lines.push(text);
+                    has_entry_line = has_entry_line || is_entry_line(&text);
+                    whole.extend(text);
                 }
                 Line::TooLong => break false,
                 Line::End => break true,
             }
         };
-        let whole = lines.concat();
         let value = if ended { parse::parse(whole.trim_ascii_end()) } else { Err(too_long()) };
-        self.state = if ended { State::End } else { State::Lines };
-        if value.is_ok() || !lines[1..].iter().any(|line| is_entry_line(line)) {
-            // What was passed over in front of the document still counts for its line numbers.
-            let shift = |line: usize| line + first_line - 1;
-            let value = value.map_err(|invalid| Invalid { line: invalid.line.map(shift), ..invalid });
-            self.ready.push_back(Document { line: None, value });
-            self.state = State::End;
-            return Ok(());
+        if value.is_err() && has_entry_line {
+            self.read_again(whole, first_line);
+            return Ok(None);
         }
-        let last_line = self.lines;
-        self.lines = first_line - 1;
-        for line in lines {
-            self.lines += 1;
-            self.push_line(Line::Text(line));
-        }
-        self.lines = last_line;
-        Ok(())
+        // What was passed over in front of the document still counts for its line numbers.
+        let shift = |line: usize| line + first_line - 1;
+        Ok(Some(self.whole(value.map_err(|invalid| Invalid { line: invalid.line.map(shift), ..invalid }))))
     }
 
-    fn push_line(&mut self, line: Line) {
-        let value = match line {
-            Line::Text(text) if text.trim_ascii().is_empty() => return,
-            Line::Text(text) => parse::parse(text.trim_ascii_end()),
-            Line::TooLong | Line::End => Err(too_long()),
-        };
-        // A line's own line number is always 1; the one in the input is in the document.
-        let value = value.map_err(|invalid| Invalid { line: None, ..invalid });
-        self.ready.push_back(Document { line: Some(self.lines), value });
+    /// The document that is the whole input.
+    fn whole(&mut self, value: Result<Value, Invalid>) -> Document {
+        self.state = State::End;
+        Document { line: None, value }
+    }
+
+    fn read_again(&mut self, text: Vec<u8>, first_line: usize) {
+        self.again = Cursor::new(text);
+        self.lines = first_line - 1;
     }
 
     fn read_line(&mut self) -> io::Result<Line> {
         let mut text = Vec::new();
         let limit = MAX_DOCUMENT_BYTES as u64 + 1;
-        if self.reader.by_ref().take(limit).read_until(b'\n', &mut text)? == 0 {
+        self.again.read_until(b'\n', &mut text)?;
+        if text.is_empty() && self.reader.by_ref().take(limit).read_until(b'\n', &mut text)? == 0 {
             return Ok(Line::End);
         }
         self.lines += 1;
         if text.len() <= MAX_DOCUMENT_BYTES {
             return Ok(Line::Text(text));
         }
+        let mut skipped = text.len();
         while text.last() != Some(&b'\n') {
+            if skipped > MAX_SKIPPED_BYTES {
+                self.state = State::End;
+                break;
+            }
             text.clear();
             if self.reader.by_ref().take(limit).read_until(b'\n', &mut text)? == 0 {
                 break;
             }
+            skipped += text.len();
         }
         Ok(Line::TooLong)
     }
@@ -240,6 +239,8 @@ mod tests {
             found.iter().map(|(line, value)| (line.unwrap(), value.is_ok())).collect::<Vec<_>>(),
             [(1, true), (2, false), (3, true)]
         );
+        let endless = read(&"\0".repeat(80 << 20));
+        assert!(matches!(&endless[..], [(_, Err(_))]), "{endless:?}");
         assert!(read(&"[".repeat(5 << 20))[0].1.as_ref().unwrap_err().rule.contains("4 MiB"));
     }
 

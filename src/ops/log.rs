@@ -48,6 +48,7 @@ pub fn run(
     let mut history = view.history()?;
     let mut page = Page { options, view: &mut view, each, warnings: Vec::new(), unreadable: 0 };
     let mut total = 0;
+    let mut walked_all = true;
     let page_end = options.limit.map_or(usize::MAX, |limit| options.offset.saturating_add(limit));
     let mut oldest = VecDeque::new();
 
@@ -62,6 +63,7 @@ pub fn run(
         } else if total > options.offset && total <= page_end {
             page.hand_over(&recorded)?;
         } else if total > page_end && !options.count_all {
+            walked_all = false;
             break;
         }
     }
@@ -73,8 +75,19 @@ pub fn run(
     warnings.extend(history.warnings().iter().cloned());
     let unreadable = (unreadable > 0).then(|| format!("{unreadable} of the entries could not be read"));
     let incomplete = history.incomplete().map(str::to_owned).or(unreadable);
+    let unnamed =
+        if walked_all && incomplete.is_none() { unnamed(&mut view, history.entries())? } else { None };
+    let incomplete = incomplete.or(unnamed);
     let coverage = Coverage { head: view.head(), entries: history.entries(), incomplete };
     Ok(LogOutcome { total, coverage, warnings })
+}
+
+/// A commit that was amended or squashed can hold entries that its message does not name.
+fn unnamed(view: &mut View<'_>, named: u64) -> Result<Option<String>> {
+    let held = view.count()?;
+    let text =
+        || format!("the ledger holds {held} entries, its commits name {named}: some commit was rewritten");
+    Ok((held > named).then(text))
 }
 
 struct Page<'p, 'r> {

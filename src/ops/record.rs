@@ -55,6 +55,8 @@ pub enum Progress<'p> {
     Began(&'p str),
     /// The branch was not pinned; it is now.
     Pinned(&'p str),
+    /// The branch could not be pinned. The entries are recorded all the same.
+    Unpinned(&'p Error),
     /// An input is not an entry; it was not recorded.
     Invalid(&'p Problem),
     /// An entry that an interrupted run had left behind was completed.
@@ -176,9 +178,18 @@ impl Recording<'_> {
             }
         };
         let mut documents = Documents::new(reader);
-        while let Some(document) =
-            documents.next_document().map_err(|error| Error::io(format!("read {name}"), error))?
-        {
+        loop {
+            let document = match documents.next_document() {
+                Ok(Some(document)) => document,
+                Ok(None) => break,
+                Err(error) => {
+                    let origin = Origin { source: Some(name), line: None };
+                    return self.refuse(&Problem {
+                        origin,
+                        invalid: Invalid::whole(format!("cannot be read: {error}")),
+                    });
+                }
+            };
             self.add(Some(&name), document, fields)?;
             if documents.may_wait() && !self.names_one_task {
                 // Whoever feeds us may be waiting for the receipt of what we have.
@@ -231,8 +242,10 @@ impl Recording<'_> {
             None => self.find_or_make_ledger()?,
         };
         let appended = ledger.append(&requests, deadline)?;
-        if appended.pinned {
-            (self.progress)(Progress::Pinned(ledger.branch()))?;
+        match &appended.pinned {
+            Ok(false) => {}
+            Ok(true) => (self.progress)(Progress::Pinned(ledger.branch()))?,
+            Err(error) => (self.progress)(Progress::Unpinned(error))?,
         }
         self.ledger = Some(ledger);
         for task_id in &appended.healed {

@@ -27,10 +27,7 @@ pub(super) fn entry(found: &LoggedEntry, local_time: fn(DateTime<Utc>) -> DateTi
     page.text.push('\n');
     page.field("path", Some(&found.stored.path));
     let commit = found.recorded.as_ref().map(|recorded| recorded.commit);
-    page.field(
-        "commit",
-        Some(&commit.map_or_else(|| "not in this clone".to_owned(), |id| CommitId::to_string(&id))),
-    );
+    page.field("commit", Some(&commit.map_or_else(|| "not known".to_owned(), |id| CommitId::to_string(&id))));
     page.time("recorded", found.recorded.as_ref().map(|recorded| recorded.recorded_at.into()));
     page.text
 }

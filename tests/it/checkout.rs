@@ -221,3 +221,91 @@ fn without_git_on_the_path_a_checked_out_branch_does_not_move() {
     let mut command = beside.audit_command(&["record", "--task-id", "t2", "--status", "failed"]);
     run(command.env("PATH", "/nowhere")).exits(0);
 }
+
+#[test]
+fn a_git_directory_behind_a_link_does_not_lead_the_files_away() {
+    let sandbox = Sandbox::empty();
+    sandbox.git(&["init", "--quiet", "--initial-branch=main"]);
+    fs::create_dir(sandbox.root().join("real")).unwrap();
+    fs::rename(sandbox.path(".git"), sandbox.root().join("real/repo.git")).unwrap();
+    std::os::unix::fs::symlink("../real/repo.git", sandbox.path(".git")).unwrap();
+    sandbox.audit(&["init"]).exits(0);
+    sandbox.record("t1", &[]);
+    assert!(sandbox.path(".audit/tasks/t1.json").exists() && !sandbox.root().join("real/.audit").exists());
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    commit_everything(&sandbox);
+    assert_eq!(sandbox.logged(&[]), ["t1"]);
+    assert!(sandbox.git(&["ls-tree", "-r", "--name-only", "HEAD"]).contains("t1.json"));
+}
+
+#[test]
+fn a_work_tree_that_is_given_for_a_linked_worktree_is_that_ones() {
+    let sandbox = shared();
+    let linked = sandbox.root().join("linked");
+    sandbox.git(&["worktree", "add", "--quiet", linked.to_str().unwrap()]);
+    let git_dir = sandbox.git(&["-C", linked.to_str().unwrap(), "rev-parse", "--absolute-git-dir"]);
+    let mut command = sandbox.audit_command(&["record", "--task-id", "t2", "--status", "failed"]);
+    run(command.current_dir(&linked).env("GIT_DIR", git_dir.trim()).env("GIT_WORK_TREE", &linked)).exits(0);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    assert!(sandbox.path(".audit/tasks/t2.json").exists() && !linked.join(".audit/tasks/t2.json").exists());
+}
+
+#[test]
+fn a_head_that_leads_to_the_branch_by_another_name_counts() {
+    let sandbox = shared();
+    sandbox.git(&["symbolic-ref", "refs/heads/alias", "refs/heads/main"]);
+    sandbox.git(&["symbolic-ref", "HEAD", "refs/heads/alias"]);
+    sandbox.record("t2", &[]);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    commit_everything(&sandbox);
+    assert!(sandbox.git(&["ls-tree", "-r", "--name-only", "HEAD"]).contains("t2.json"));
+}
+
+#[test]
+fn a_pipe_or_a_directory_in_the_entrys_place_is_in_the_way_and_never_waited_for() {
+    let sandbox = shared();
+    run(sandbox.command("mkfifo").arg(sandbox.path(".audit/tasks/t2.json"))).exits(0);
+    fs::create_dir(sandbox.path(".audit/tasks/t3.json")).unwrap();
+    let tip = sandbox.git(&["rev-parse", "main"]);
+    for id in ["t2", "t3"] {
+        sandbox
+            .audit(&["record", "--task-id", id, "--status", "failed"])
+            .exits(1)
+            .says("where the ledger needs");
+    }
+    assert_eq!(sandbox.git(&["rev-parse", "main"]), tip);
+}
+
+#[test]
+fn exit_7_puts_everything_back_also_a_draft_and_a_second_working_tree() {
+    let sandbox = shared();
+    let second = sandbox.root().join("second");
+    sandbox.git(&["worktree", "add", "--quiet", "--force", second.to_str().unwrap(), "main"]);
+    sandbox.write(".audit/tasks/t2.json", "my draft\n");
+    let lock = sandbox.write(".git/worktrees/second/index.lock", "");
+    let before = sandbox.git(&["status", "--porcelain"]);
+    sandbox.audit(&["record", "--timeout", "0.3", "--task-id", "t2", "--status", "failed"]).exits(7);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), before);
+    assert_eq!(fs::read(sandbox.path(".audit/tasks/t2.json")).unwrap(), b"my draft\n");
+    fs::remove_file(lock).unwrap();
+    assert_eq!(sandbox.git(&["-C", second.to_str().unwrap(), "status", "--porcelain"]), "");
+    assert_eq!(sandbox.record("t3", &[]).stderr, "");
+    assert_eq!(sandbox.logged(&[]), ["t3", "t1"]);
+
+    let fresh = Sandbox::new();
+    fresh.write(".git/refs/heads/main.lock", "");
+    fresh.audit(&["init", "--timeout", "0.3"]).exits(7);
+    assert_eq!(fresh.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn an_index_that_was_written_from_an_older_one_gets_the_entry_back() {
+    let sandbox = shared();
+    let older = fs::read(sandbox.path(".git/index")).unwrap();
+    sandbox.record("t2", &[]);
+    // What a `git commit` does that had read the index before the record and writes it after.
+    fs::write(sandbox.path(".git/index"), older).unwrap();
+    assert!(sandbox.git(&["status", "--porcelain"]).starts_with("D  .audit/tasks/t2.json"));
+    sandbox.record("t3", &[]);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+}

@@ -171,3 +171,16 @@ fn flags_are_checked_too() {
     }
     assert_eq!(sandbox.git(&["rev-list", "--count", "audit"]), "1\n");
 }
+
+#[test]
+fn an_input_that_cannot_be_read_or_does_not_end_is_named_and_the_rest_recorded() {
+    let sandbox = Sandbox::beside_code();
+    let [first, last] = ["a", "b"].map(|id| sandbox.input(&format!("{id}.json"), entry(id).to_string()));
+    let done = sandbox.audit(&["record", &first, "/proc/self/mem", "/dev/zero", &last]).exits(2);
+    assert!(
+        done.stderr.contains("/proc/self/mem: cannot be read") && done.stderr.contains("/dev/zero:1: "),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(sandbox.logged(&[]), ["b", "a"]);
+}

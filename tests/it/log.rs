@@ -293,3 +293,52 @@ fn every_fixture_is_found_by_what_it_says() {
         }
     }
 }
+
+#[test]
+fn commits_with_odd_headers_or_forged_subjects_do_not_mislead_the_walk() {
+    let sandbox = Sandbox::with_code();
+    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    sandbox.record("t1", &[]);
+    let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]);
+    for time in ["abc +0000", "99999999999999999 +0000", "-5 +0000"] {
+        let parent = sandbox.git(&["rev-parse", "HEAD"]);
+        let commit = format!(
+            "tree {}\nparent {}\nauthor a <a@x> 1 +0000\ncommitter a <a@x> {time}\n\nodd\n",
+            tree.trim(),
+            parent.trim()
+        );
+        let file = sandbox.input("odd", commit);
+        let id = sandbox.git(&["hash-object", "-t", "commit", "--literally", "-w", &file]);
+        sandbox.git(&["update-ref", "HEAD", id.trim()]);
+    }
+    let forged = "audit: task t1 failed at 2020-01-01T00:00:00Z\n\nAudit-Task: t2\n";
+    sandbox.git(&[
+        "-c",
+        "user.name=D",
+        "-c",
+        "user.email=d@x",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "-m",
+        forged,
+    ]);
+    assert_eq!(sandbox.logged(&[]), ["t1"]);
+    assert_eq!(sandbox.logged(&["--status", "failed"]), Vec::<String>::new());
+    sandbox.record("t3", &[]);
+    assert_eq!(sandbox.logged(&[]), ["t3", "t1"]);
+}
+
+#[test]
+fn an_amended_commit_that_holds_a_second_entry_makes_the_answer_incomplete() {
+    let sandbox = Sandbox::with_ledger();
+    sandbox.record("t1", &[]);
+    let raw = sandbox.audit(&["show", "t1", "--raw"]).exits(0).stdout;
+    sandbox.write(".audit/tasks/t2.json", raw.replace("\"t1\"", "\"t2\""));
+    sandbox.git(&["add", ".audit"]);
+    sandbox.git(&["-c", "user.name=D", "-c", "user.email=d@x", "commit", "--quiet", "--amend", "--no-edit"]);
+    let done = sandbox.audit(&["log", "--json"]).exits(0).says("holds 2 entries, its commits name 1");
+    assert_eq!(done.json()["coverage"]["complete"], false);
+    let shown = sandbox.audit(&["show", "t2"]).exits(0).stdout;
+    assert!(shown.contains("commit       not known"), "{shown}");
+}

@@ -429,3 +429,52 @@ fn a_partial_clone_opens_and_says_what_it_lacks() {
     assert_eq!(done.json()["coverage"]["complete"], false);
     clone.audit(&["show", "t1"]).exits(1).says("not in this repository");
 }
+
+#[test]
+fn a_truncated_commit_at_head_is_an_error_and_never_a_hang() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.record("t1", &[]);
+    let head = sandbox.git(&["rev-parse", "HEAD"]);
+    let file = sandbox.path(&format!(".git/objects/{}/{}", &head[..2], head[2..].trim()));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_len(40).unwrap();
+    // The ledger is on a branch of its own: the code's commit is not needed.
+    assert_eq!(sandbox.logged(&[]), ["t1"]);
+    sandbox.record("t2", &[]);
+    sandbox.git(&["config", "--unset", "audit.branch"]);
+    sandbox.audit(&["log"]).exits(1).says("is damaged");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_written_costs_a_warning_and_not_the_receipt() {
+    let origin = Sandbox::beside_code();
+    let clone = Sandbox::empty();
+    clone.git(&["clone", "--quiet", origin.path("").to_str().unwrap(), "."]);
+    clone.write(".git/config.lock", "");
+    let done = clone.record("t1", &[]).says("warning: cannot set");
+    assert!(done.stdout.starts_with("recorded t1"));
+}
+
+#[test]
+fn a_partial_clone_without_the_policy_does_not_guess_it() {
+    let origin = Sandbox::with_code();
+    origin.audit(&["init", "--flat-limit", "1"]).exits(0);
+    origin.record("t1", &[]);
+    origin.git(&["config", "uploadpack.allowFilter", "true"]);
+    let clone = Sandbox::empty();
+    let url = format!("file://{}", origin.path("").display());
+    clone.git(&["clone", "--quiet", "--filter=blob:none", "--no-checkout", &url, "."]);
+    clone.audit(&["record", "--task-id", "t2", "--status", "failed"]).exits(1).says("partial clone");
+}
+
+#[test]
+fn no_program_is_taken_from_the_working_tree() {
+    let sandbox = Sandbox::with_ledger();
+    let mark = sandbox.root().join("ran");
+    let evil = sandbox.write("git", format!("#!/bin/sh\ntouch {}\n", mark.display()));
+    fs::set_permissions(&evil, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!(".:{}", std::env::var("PATH").unwrap());
+    run(sandbox.audit_command(&["record", "--task-id", "t1", "--status", "failed"]).env("PATH", path))
+        .exits(0);
+    assert!(!mark.exists());
+}

@@ -1,0 +1,215 @@
+//! Moving the branch to new commits, together with every working tree that shows it.
+//!
+//! First the file, then the index, then the ref, then a second look: other git commands read an index before they lock
+//! it, and a checkout of the branch may be under way. What was staged is taken back wherever the ref did not move, so
+//! that an error or exit code 7 leaves nothing behind. A kill between index and ref leaves a staged entry and a mark;
+//! the next append completes it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use git2::{ErrorCode, Oid};
+
+use super::checkout::{Checkout, IndexVersion, NewFile};
+use super::lock::Deadline;
+use super::worktree_file::Placed;
+use super::{Ledger, durability, git_error};
+use crate::error::Result;
+
+/// How long a git command that holds some index's lock is waited for after the ref has moved.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Whether the branch moved.
+pub(super) enum Published {
+    /// It did, durably.
+    Moved,
+    /// It was not where it was expected: begin again from where it is.
+    Again,
+}
+
+/// One move of the branch, with as many tries as it takes. What it staged is taken back when it is dropped before the
+/// branch has moved: by an error, or when the deadline passes.
+pub(super) struct Publication<'l> {
+    ledger: &'l Ledger,
+    deadline: Deadline,
+    attempt: u32,
+    moved: bool,
+    staged: Vec<(Checkout, IndexVersion)>,
+    placed: Vec<(Placed, Vec<u8>)>,
+    paths: BTreeSet<String>,
+}
+
+impl<'l> Publication<'l> {
+    pub fn new(ledger: &'l Ledger, deadline: Deadline) -> Self {
+        let (staged, placed, paths) = (Vec::new(), Vec::new(), BTreeSet::new());
+        Self { ledger, deadline, attempt: 0, moved: false, staged, placed, paths }
+    }
+
+    /// Moves the branch from `expected` (zero: it must not exist) to `new`, which adds `files`.
+    ///
+    /// # Errors
+    /// The deadline passed, or something failed; then the branch has not moved.
+    pub fn publish(
+        &mut self,
+        files: &[NewFile<'_>],
+        expected: Oid,
+        new: Oid,
+        log: &str,
+    ) -> Result<Published> {
+        // Not taken back between tries: a commit of the user's that is under way may have taken it along, and would
+        // then lack it in its index.
+        self.staged.clear();
+        for checkout in self.ledger.checkouts() {
+            self.stage_in(checkout, files, self.deadline)?;
+        }
+        match self.ledger.move_ref(expected, new, log) {
+            Ok(None) => {}
+            Ok(Some(held)) => {
+                self.deadline.pause(self.attempt, &held)?;
+                self.attempt += 1;
+                return Ok(Published::Again);
+            }
+            // libgit2 can fail after the ref has moved, at the reflog.
+            Err(_)
+                if self
+                    .ledger
+                    .branch
+                    .local_tip(&self.ledger.repository)
+                    .is_ok_and(|tip| tip == Some(new)) => {}
+            Err(error) => return Err(error),
+        }
+        self.moved = true;
+        self.settle(files);
+        self.ledger.sync_ref()?;
+        Ok(Published::Moved)
+    }
+
+    fn stage_in(&mut self, checkout: Checkout, files: &[NewFile<'_>], deadline: Deadline) -> Result<()> {
+        self.paths.extend(files.iter().map(|file| file.path.to_owned()));
+        checkout.place_files(files, &self.ledger.state_directory(), &mut self.placed)?;
+        let recent = self.ledger.recent();
+        let recent = recent.iter().map(|(path, blob)| (path.as_str(), *blob));
+        let entries: Vec<_> = recent.chain(files.iter().map(|file| (file.path, file.blob))).collect();
+        let version = checkout.add_to_index(&entries, &self.ledger.place, deadline)?;
+        self.staged.push((checkout, version));
+        Ok(())
+    }
+
+    /// The branch has moved; now every index must have the files, also one that another git command wrote in between
+    /// from what it had read before, and one of a working tree that has just switched to the branch or away from it.
+    fn settle(&mut self, files: &[NewFile<'_>]) {
+        let deadline = Deadline::within(SETTLE);
+        let mut attempt = 0;
+        let mut lock_seen = false;
+        loop {
+            if let Some(lock) = self.ledger.held_index_lock() {
+                lock_seen = true;
+                if deadline.pause(attempt, &lock.display().to_string()).is_err() {
+                    break;
+                }
+                attempt += 1;
+                continue;
+            }
+            if std::mem::take(&mut lock_seen) {
+                // `git checkout` releases the lock before it writes HEAD.
+                _ = deadline.pause(6, "HEAD");
+            }
+            if self.settle_once(files, deadline) || deadline.is_over() {
+                break;
+            }
+        }
+        if !self.staged.is_empty() || attempt > 0 {
+            self.ledger.remember_recent(files);
+        }
+    }
+
+    /// Returns whether everything was as it should be.
+    fn settle_once(&mut self, files: &[NewFile<'_>], deadline: Deadline) -> bool {
+        let now = self.ledger.checkouts();
+        let shows = |git_dir: &PathBuf| now.iter().any(|checkout| checkout.git_dir == *git_dir);
+        let (stayed, left): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.staged).into_iter().partition(|(checkout, _)| shows(&checkout.git_dir));
+        self.staged = stayed;
+        if let Ok(objects) = self.ledger.objects() {
+            let paths: Vec<_> = files.iter().map(|file| file.path).collect();
+            left.iter().for_each(|(checkout, _)| {
+                checkout.remove_from_index(&paths, objects.zero(), &self.ledger.place)
+            });
+        }
+        let mut settled = left.is_empty();
+        for checkout in now {
+            let known = self.staged.iter().position(|(staged, _)| staged.git_dir == checkout.git_dir);
+            if known.is_some_and(|known| self.staged[known].1 == checkout.index_version()) {
+                continue;
+            }
+            known.map(|known| self.staged.remove(known));
+            // Staged once more, it is looked at once more; where it cannot be, looking again would not help.
+            settled = self.stage_in(checkout, files, deadline).is_err() && settled;
+        }
+        settled
+    }
+}
+
+impl Drop for Publication<'_> {
+    /// Takes everything back that has not become part of the branch by somebody else's commit.
+    fn drop(&mut self) {
+        if self.moved || self.paths.is_empty() {
+            return;
+        }
+        let tip = self.ledger.branch.local_tip(&self.ledger.repository).ok().flatten();
+        let (Ok(mut view), Ok(objects)) = (self.ledger.view_at(tip), self.ledger.objects()) else { return };
+        let paths: Vec<_> =
+            self.paths.iter().map(String::as_str).filter(|path| view.blob_at(path).is_none()).collect();
+        if paths.is_empty() {
+            return;
+        }
+        for checkout in self.ledger.checkouts() {
+            checkout.remove_from_index(&paths, objects.zero(), &self.ledger.place);
+        }
+        self.placed.iter().rev().for_each(|(placed, bytes)| placed.undo(bytes));
+    }
+}
+
+impl Ledger {
+    /// What was in the way, where trying again from the new tip makes sense.
+    fn move_ref(&self, expected: Oid, new: Oid, log: &str) -> Result<Option<String>> {
+        let name = &self.branch.reference;
+        match self.repository.reference_matching(name, new, true, expected, log) {
+            Ok(_) => Ok(None),
+            Err(error) => match error.code() {
+                ErrorCode::Modified | ErrorCode::NotFound => Ok(Some(format!("the branch {name}"))),
+                ErrorCode::Locked => {
+                    let lock = self.repository.commondir().join(format!("{name}.lock"));
+                    Ok(Some(lock.display().to_string()))
+                }
+                _ => Err(git_error(format!("move {name}"))(error)),
+            },
+        }
+    }
+
+    /// Makes the ref durable: its file, and every directory up to `refs/heads`, which git made. One that git has
+    /// packed is git's to sync.
+    pub(super) fn sync_ref(&self) -> Result<()> {
+        let common = self.repository.commondir();
+        durability::sync_named(&common.join(&self.branch.reference), &common.join("refs/heads"))
+    }
+
+    /// Paths recorded lately and still in the branch, so that an index which lost them since then gets them back with
+    /// the next record.
+    fn recent(&self) -> Vec<(String, Oid)> {
+        let text = fs::read_to_string(self.state_directory().join("recent")).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        let named = lines.filter_map(|(blob, path)| Some((path.to_owned(), super::commit::parse_oid(blob)?)));
+        let tip = self.branch.local_tip(&self.repository).ok().flatten();
+        let Ok(mut view) = self.view_at(tip) else { return Vec::new() };
+        named.filter(|(path, blob)| view.blob_at(path) == Some(*blob)).collect()
+    }
+
+    fn remember_recent(&self, files: &[NewFile<'_>]) {
+        let text: String = files.iter().map(|file| format!("{} {}\n", file.blob, file.path)).collect();
+        // A help only: without it, the second look of the pass itself has still been taken.
+        _ = fs::write(self.state_directory().join("recent"), text);
+    }
+}
