@@ -30,7 +30,7 @@ pub fn resolve<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) -> Result<
         return whole_day(date, zone).ok_or_else(unknown);
     }
     // Elsewhere `M` is a month and `m` a minute; neither is guessed from the other.
-    if text.trim().ends_with(|last: char| last == 'M') {
+    if text.trim().ends_with('M') {
         return Err(unknown());
     }
     ago(&words, now).map(instant).ok_or_else(unknown)

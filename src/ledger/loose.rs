@@ -3,6 +3,9 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
+/// With its header and frame an object of this size fits into 4 KiB, the usual block.
+const MAX_STORED_BYTES: usize = 4000;
+
 /// Packs and unpacks object files.
 ///
 /// zlib's state is a quarter of a megabyte, so each half is made when it is first needed.
@@ -13,8 +16,12 @@ pub(super) struct Codec {
 }
 
 impl Codec {
-    /// The file of an object.
+    /// The file of an object. One that fits into a block of the disk anyway is not compressed: that takes longer than
+    /// everything else about it, and saves nothing until git packs it, which compresses it anew.
     pub fn encode(&mut self, kind: &str, content: &[u8]) -> Result<Vec<u8>, String> {
+        if content.len() <= MAX_STORED_BYTES {
+            return Ok(stored(kind, content));
+        }
         let deflate = self.deflate.get_or_insert_with(|| Compress::new(Compression::fast(), true));
         deflate.reset();
         let header = format!("{kind} {}\0", content.len());
@@ -70,6 +77,28 @@ impl Codec {
         }
         Ok((kind.to_owned(), content))
     }
+}
+
+/// A zlib stream (RFC 1950) of one stored block (RFC 1951, 3.2.4).
+fn stored(kind: &str, content: &[u8]) -> Vec<u8> {
+    let body = [format!("{kind} {}\0", content.len()).as_bytes(), content].concat();
+    // Both fit: a body has at most MAX_STORED_BYTES and a short header.
+    let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
+    let mut file = vec![0x78, 0x01, 0x01];
+    file.extend(length.to_le_bytes());
+    file.extend((!length).to_le_bytes());
+    file.extend(&body);
+    file.extend(adler32(&body).to_be_bytes());
+    file
+}
+
+/// RFC 1950, 8.2. `body` is far shorter than what could overflow the sums.
+fn adler32(body: &[u8]) -> u32 {
+    let (low, high) = body.iter().fold((1_u32, 0_u32), |(low, high), byte| {
+        let low = low + u32::from(*byte);
+        (low, high + low)
+    });
+    (high % 65_521) << 16 | low % 65_521
 }
 
 #[cfg(test)]
