@@ -8,8 +8,7 @@ use crate::sandbox::{Sandbox, run};
 
 /// A shared branch, checked out, with one entry.
 fn shared() -> Sandbox {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.record("t1", &[]);
     sandbox
 }

@@ -53,8 +53,7 @@ fn a_second_run_says_so_and_changes_nothing() {
 
 #[test]
 fn a_named_branch_may_hold_the_code_too() {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.record("t1", &[]);
     assert_eq!(sandbox.git(&["rev-list", "--count", "main"]), "3\n");
     assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
@@ -152,8 +151,7 @@ fn a_ledger_on_a_named_branch_is_adopted_when_it_is_named_in_the_clone() {
 
 #[test]
 fn records_go_to_the_pinned_branch_whatever_is_checked_out() {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.git(&["checkout", "--quiet", "-b", "feature"]);
     sandbox.record("t1", &[]);
     assert!(sandbox.git(&["ls-tree", "-r", "--name-only", "main"]).contains("tasks/t1.json"));
@@ -163,8 +161,7 @@ fn records_go_to_the_pinned_branch_whatever_is_checked_out() {
 
 #[test]
 fn a_clone_of_a_shared_ledger_is_pinned_by_its_first_record() {
-    let origin = Sandbox::with_code();
-    origin.audit(&["init", "--branch", "main"]).exits(0);
+    let origin = Sandbox::on_main();
     let clone = Sandbox::empty();
     clone_of(&origin, &clone);
     clone.record("t1", &[]);
@@ -230,8 +227,7 @@ fn a_branch_that_was_pinned_beforehand_becomes_the_ledger() {
 
 #[test]
 fn a_ledger_that_was_removed_from_the_tip_still_answers_and_is_not_begun_anew() {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.record("t1", &[]);
     sandbox.git(&["rm", "-r", "--quiet", ".audit"]);
     sandbox.commit("tidy up");

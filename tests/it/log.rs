@@ -175,8 +175,7 @@ fn an_empty_ledger_has_an_empty_history() {
 
 #[test]
 fn commits_of_other_people_on_a_shared_branch_are_passed_over() {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.record("t1", &[]);
     sandbox.write("README", "a better program\n");
     sandbox.git(&["add", "README"]);
@@ -296,8 +295,7 @@ fn every_fixture_is_found_by_what_it_says() {
 
 #[test]
 fn commits_with_odd_headers_or_forged_subjects_do_not_mislead_the_walk() {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.record("t1", &[]);
     let tree = sandbox.git(&["rev-parse", "HEAD^{tree}"]);
     for time in ["abc +0000", "99999999999999999 +0000", "-5 +0000"] {

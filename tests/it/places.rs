@@ -49,8 +49,7 @@ fn a_detached_head_changes_nothing() {
 
 #[test]
 fn ci_checks_out_a_commit_of_the_ledger_without_a_branch() {
-    let origin = Sandbox::with_code();
-    origin.audit(&["init", "--branch", "main"]).exits(0);
+    let origin = Sandbox::on_main();
     origin.record("t1", &[]);
     let clone = Sandbox::new();
     clone.git(&["remote", "add", "origin", origin.path("").to_str().unwrap()]);
@@ -284,8 +283,7 @@ fn split_and_other_unusual_indexes_follow_the_branch() {
 
 #[test]
 fn a_sparse_checkout_keeps_the_entry() {
-    let sandbox = Sandbox::with_code();
-    sandbox.audit(&["init", "--branch", "main"]).exits(0);
+    let sandbox = Sandbox::on_main();
     sandbox.git(&["sparse-checkout", "set", "--cone", "--sparse-index", "src"]);
     sandbox.record("t1", &[]);
     sandbox.write("src/new", "x\n");

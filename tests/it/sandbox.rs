@@ -77,6 +77,13 @@ impl Sandbox {
         sandbox
     }
 
+    /// A world with a ledger beside the code, on `main`, which is checked out.
+    pub fn on_main() -> Self {
+        let sandbox = Self::with_code();
+        sandbox.audit(&["init", "--branch", "main"]).exits(0);
+        sandbox
+    }
+
     /// A world with a repository that holds code on `main`, without a ledger.
     pub fn with_code() -> Self {
         let sandbox = Self::new();
