@@ -98,7 +98,7 @@ fn adler32(body: &[u8]) -> u32 {
         let low = low + u32::from(*byte);
         (low, high + low)
     });
-    (high % 65_521) << 16 | low % 65_521
+    ((high % 65_521) << 16) | (low % 65_521)
 }
 
 #[cfg(test)]
