@@ -174,7 +174,8 @@ impl<'m> Summary<'m> {
     /// shortened or escaped on its way here, leaves the question to the entry.
     pub fn includes(&self, name: &str, wanted: &[String]) -> Verdict {
         let mut values = self.values(name).peekable();
-        if values.peek().is_none() {
+        // An empty value has no trailer.
+        if values.peek().is_none() || wanted.iter().any(String::is_empty) {
             return Verdict::ReadEntry;
         }
         let mut verdict = Verdict::No;

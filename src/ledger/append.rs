@@ -138,11 +138,15 @@ impl Ledger {
             intents.begin(&pass.files)?;
             let log = format!("audit: {} entries", pass.files.len());
             let published = publication.publish(&pass.new_files(), pass.expected, new_tip, &log);
-            if !matches!(published, Ok(Published::Again)) {
-                intents.end();
-            }
-            if matches!(published?, Published::Moved) {
-                break (pass, healed, drafts);
+            match published {
+                Ok(Published::Moved) => break (pass, healed, drafts),
+                Ok(Published::Again) => {}
+                Err(error) => {
+                    if publication.take_back() {
+                        intents.end();
+                    }
+                    return Err(error);
+                }
             }
             made_before.extend(pass.made.into_keys());
         };

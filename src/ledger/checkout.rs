@@ -135,7 +135,7 @@ impl Checkout {
         deadline: Deadline,
     ) -> Result<IndexVersion> {
         let lines = entries.iter().map(|(path, blob)| format!("100644 {blob}\t{path}\0")).collect::<String>();
-        let lock = self.git_dir.join("index.lock");
+        let lock = self.index_lock();
         let mut attempt = 0;
         loop {
             if !lock.exists() {
@@ -157,10 +157,15 @@ impl Checkout {
         }
     }
 
-    /// Takes paths out of the index. It stays as it is where that fails: a staged addition harms nothing.
-    pub fn remove_from_index(&self, paths: &[&str], zero: Oid, place: &Place) {
+    /// The file that a git command holds while it changes the index.
+    pub fn index_lock(&self) -> PathBuf {
+        self.git_dir.join("index.lock")
+    }
+
+    /// Takes paths out of the index. Returns whether that could be done.
+    pub fn remove_from_index(&self, paths: &[&str], zero: Oid, place: &Place) -> bool {
         let lines = paths.iter().map(|path| format!("0 {zero}\t{path}\0")).collect::<String>();
-        _ = self.run_update_index(&lines, place);
+        matches!(self.run_update_index(&lines, place), Ok(None))
     }
 
     /// The version that the index has now.
@@ -190,11 +195,12 @@ impl Checkout {
         command.args(["update-index", "--add", "-z", "--index-info"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(failed)?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // git may stop reading early; its exit status then tells why.
-            _ = stdin.write_all(lines.as_bytes());
-        }
+        let written = child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(lines.as_bytes()));
         let output = child.wait_with_output().map_err(failed)?;
-        Ok((!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned()))
+        if !output.status.success() {
+            return Ok(Some(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+        // git takes a shorter list for all there is.
+        written.map(|()| None).map_err(failed)
     }
 }

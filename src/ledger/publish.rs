@@ -36,15 +36,18 @@ pub(super) struct Publication<'l> {
     deadline: Deadline,
     attempt: u32,
     moved: bool,
+    /// The indexes of this try, as we left them.
     staged: Vec<(Checkout, IndexVersion)>,
+    /// Every index that any try has changed.
+    touched: Vec<Checkout>,
     placed: Vec<(Placed, Vec<u8>)>,
     paths: BTreeSet<String>,
 }
 
 impl<'l> Publication<'l> {
     pub fn new(ledger: &'l Ledger, deadline: Deadline) -> Self {
-        let (staged, placed, paths) = (Vec::new(), Vec::new(), BTreeSet::new());
-        Self { ledger, deadline, attempt: 0, moved: false, staged, placed, paths }
+        let (staged, touched, placed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { ledger, deadline, attempt: 0, moved: false, staged, touched, placed, paths: BTreeSet::new() }
     }
 
     /// Moves the branch from `expected` (zero: it must not exist) to `new`, which adds `files`.
@@ -93,8 +96,45 @@ impl<'l> Publication<'l> {
         let recent = recent.iter().map(|(path, blob)| (path.as_str(), *blob));
         let entries: Vec<_> = recent.chain(files.iter().map(|file| (file.path, file.blob))).collect();
         let version = checkout.add_to_index(&entries, &self.ledger.place, deadline)?;
+        if !self.touched.iter().any(|touched| touched.git_dir == checkout.git_dir) {
+            self.touched.push(checkout.clone());
+        }
         self.staged.push((checkout, version));
         Ok(())
+    }
+
+    /// Takes everything back that has not become part of the branch by somebody else's commit. Returns whether nothing
+    /// is left: a git command that holds an index for long (a commit whose message is being written) may be taking the
+    /// files along, so they are left to it then, and to the next record.
+    pub fn take_back(&mut self) -> bool {
+        let ledger = self.ledger;
+        let paths = std::mem::take(&mut self.paths);
+        if self.moved || paths.is_empty() {
+            return true;
+        }
+        let deadline = Deadline::within(SETTLE);
+        let mut attempt = 0;
+        while let Some(lock) = self.touched.iter().map(Checkout::index_lock).find(|lock| lock.exists()) {
+            if deadline.pause(attempt, &lock.display().to_string()).is_err() {
+                return false;
+            }
+            attempt += 1;
+        }
+        let tip = ledger.branch.local_tip(&ledger.repository).ok().flatten();
+        let (Ok(mut view), Ok(objects)) = (ledger.view_at(tip), ledger.objects()) else { return false };
+        let paths: Vec<_> =
+            paths.iter().map(String::as_str).filter(|path| view.blob_at(path).is_none()).collect();
+        if paths.is_empty() {
+            return true;
+        }
+        let removed = self
+            .touched
+            .iter()
+            .all(|checkout| checkout.remove_from_index(&paths, objects.zero(), &ledger.place));
+        if removed {
+            self.placed.iter().rev().for_each(|(placed, bytes)| placed.undo(bytes));
+        }
+        removed
     }
 
     /// The branch has moved; now every index must have the files, also one that another git command wrote in between
@@ -134,9 +174,9 @@ impl<'l> Publication<'l> {
         self.staged = stayed;
         if let Ok(objects) = self.ledger.objects() {
             let paths: Vec<_> = files.iter().map(|file| file.path).collect();
-            left.iter().for_each(|(checkout, _)| {
-                checkout.remove_from_index(&paths, objects.zero(), &self.ledger.place)
-            });
+            for (checkout, _) in &left {
+                _ = checkout.remove_from_index(&paths, objects.zero(), &self.ledger.place);
+            }
         }
         let mut settled = left.is_empty();
         for checkout in now {
@@ -153,22 +193,8 @@ impl<'l> Publication<'l> {
 }
 
 impl Drop for Publication<'_> {
-    /// Takes everything back that has not become part of the branch by somebody else's commit.
     fn drop(&mut self) {
-        if self.moved || self.paths.is_empty() {
-            return;
-        }
-        let tip = self.ledger.branch.local_tip(&self.ledger.repository).ok().flatten();
-        let (Ok(mut view), Ok(objects)) = (self.ledger.view_at(tip), self.ledger.objects()) else { return };
-        let paths: Vec<_> =
-            self.paths.iter().map(String::as_str).filter(|path| view.blob_at(path).is_none()).collect();
-        if paths.is_empty() {
-            return;
-        }
-        for checkout in self.ledger.checkouts() {
-            checkout.remove_from_index(&paths, objects.zero(), &self.ledger.place);
-        }
-        self.placed.iter().rev().for_each(|(placed, bytes)| placed.undo(bytes));
+        self.take_back();
     }
 }
 

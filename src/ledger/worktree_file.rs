@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 /// What placing a file did, to be undone if the branch does not move after all.
 #[derive(Debug)]
 pub(super) struct Placed {
+    root: PathBuf,
     file: PathBuf,
     /// Where a file that was in its place went.
     replaced: Option<PathBuf>,
@@ -27,6 +28,9 @@ impl Placed {
                 Some(replaced) => fs::rename(replaced, &self.file),
                 None => fs::remove_file(&self.file),
             };
+            // Directories that are empty now were made for it; one that is not empty stays by itself.
+            let inside = self.file.ancestors().skip(1).take_while(|directory| *directory != self.root);
+            inside.map(fs::remove_dir).take_while(std::result::Result::is_ok).for_each(drop);
         }
     }
 }
@@ -50,7 +54,7 @@ pub(super) fn place(root: &Path, path: &str, bytes: &[u8], state: &Path) -> Resu
             Some(move_aside(&shown, &state.join("set-aside"))?)
         }
     };
-    let placed = Placed { file: shown.clone(), replaced };
+    let placed = Placed { root: root.to_owned(), file: shown.clone(), replaced };
     let draft = write_draft(state, name, bytes)?;
     let renamed = match renameat(rustix::fs::CWD, &draft, &directory, name) {
         // The working tree is on another file system than the repository.

@@ -295,6 +295,7 @@ fn exit_7_puts_everything_back_also_a_draft_and_a_second_working_tree() {
     fresh.write(".git/refs/heads/main.lock", "");
     fresh.audit(&["init", "--timeout", "0.3"]).exits(7);
     assert_eq!(fresh.git(&["status", "--porcelain"]), "");
+    assert!(!fresh.path(".audit").exists());
 }
 
 #[test]
@@ -307,4 +308,32 @@ fn an_index_that_was_written_from_an_older_one_gets_the_entry_back() {
     assert!(sandbox.git(&["status", "--porcelain"]).starts_with("D  .audit/tasks/t2.json"));
     sandbox.record("t3", &[]);
     assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn what_a_slow_commit_of_the_user_may_be_taking_along_is_not_pulled_from_under_it() {
+    let sandbox = shared();
+    let ref_lock = sandbox.write(".git/refs/heads/main.lock", "");
+    let mut record =
+        sandbox.audit_command(&["record", "--timeout", "1.5", "--task-id", "t2", "--status", "failed"]);
+    let record = record.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while !sandbox.git(&["ls-files", ".audit"]).contains("t2.json") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // As git takes it: only when nobody holds it.
+    let index_lock = sandbox.path(".git/index.lock");
+    while fs::File::create_new(&index_lock).is_err() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let done = record.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(7));
+    for lock in [ref_lock, index_lock] {
+        fs::remove_file(lock).unwrap();
+    }
+    // It is still staged, and its file is there: whatever the user commits now is whole.
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "A  .audit/tasks/t2.json\n");
+    commit_everything(&sandbox);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    assert_eq!(sandbox.record("t3", &[]).stderr, "");
+    assert_eq!(sandbox.logged(&[]), ["t3", "t2", "t1"]);
 }
