@@ -121,7 +121,7 @@ impl Ledger {
     /// # Errors
     /// The deadline passed, or the ledger cannot be read or written. Nothing is acknowledged then.
     pub fn append(&self, requests: &[Request], deadline: Deadline) -> Result<Appended> {
-        let lock = WriterLock::acquire(&self.state_directory(), Sharing::of(&self.repository), deadline)?;
+        let lock = WriterLock::acquire(&self.state_directory(), Sharing::of(&self.settings), deadline)?;
         let intents = Intents::of(self);
         let unfinished = intents.unfinished(requests);
         let mut publication = Publication::new(self, deadline);

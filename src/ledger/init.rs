@@ -64,7 +64,7 @@ pub fn initialise(
     prepare_libgit2();
     let opened = locate::open_repository(place)?;
     let settings = Settings::of(&opened.main, &place.config)?;
-    let _lock = WriterLock::acquire(&state_directory(&opened.main), Sharing::of(&opened.main), deadline)?;
+    let _lock = WriterLock::acquire(&state_directory(&opened.main), Sharing::of(&settings), deadline)?;
     let asked = branch.map(|name| Branch::named(name, false)).transpose()?;
     let found = match locate::find_branch(&opened, &settings)? {
         Some(found) => {

@@ -146,7 +146,8 @@ impl Ledger {
     }
 
     fn objects(&self) -> Result<objects::Objects<'_>> {
-        objects::Objects::new(&self.repository, self.state_directory().join("set-aside/objects"))
+        let set_aside = self.state_directory().join("set-aside/objects");
+        objects::Objects::new(&self.repository, set_aside, sharing::Sharing::of(&self.settings))
     }
 }
 

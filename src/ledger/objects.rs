@@ -4,7 +4,7 @@
 //! a header that claims gigabytes, takes an empty file for the object it is asked to write, and hides the error of a
 //! directory's fsync. Packed objects and alternates come through libgit2.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -24,30 +24,34 @@ use crate::error::{Error, Result};
 /// No object of a ledger is nearly as large: an entry has at most 1 MiB, a flat tree of 100,000 entries 5 MB.
 const MAX_OBJECT_BYTES: usize = 64 << 20;
 
+/// A walk reads thousands of objects, most of them packed: it should not look for a file for each.
+const READS_BEFORE_LISTING: u32 = 64;
+
 /// Reads and writes objects of one repository.
 pub(super) struct Objects<'r> {
-    repository: &'r Repository,
     odb: Odb<'r>,
     directory: PathBuf,
     set_aside: PathBuf,
     format: ObjectFormat,
-    /// Names of the loose objects, per fan-out directory, listed when first asked.
+    /// Reads so far.
+    reads: Cell<u32>,
+    /// Names of the loose objects, per fan-out directory, listed when that pays.
     loose: Box<[OnceCell<HashSet<Oid>>; 256]>,
     /// Loose objects that this process wrote after the listing.
     written: RefCell<HashSet<Oid>>,
-    sharing: OnceCell<Sharing>,
+    sharing: Sharing,
     codec: RefCell<Codec>,
     barrier: RefCell<Barrier>,
 }
 
 impl<'r> Objects<'r> {
-    pub fn new(repository: &'r Repository, set_aside: PathBuf) -> Result<Self> {
+    pub fn new(repository: &'r Repository, set_aside: PathBuf, sharing: Sharing) -> Result<Self> {
         let odb = repository.odb().map_err(git_error("open the object database"))?;
         let directory = repository.commondir().join("objects");
         Ok(Self {
-            repository,
             odb,
-            sharing: OnceCell::new(),
+            sharing,
+            reads: Cell::new(0),
             codec: RefCell::default(),
             barrier: RefCell::new(Barrier::on(&directory)),
             directory,
@@ -75,7 +79,7 @@ impl<'r> Objects<'r> {
 
     /// The content of an object. `Ok(None)`: it is not in this repository (a shallow or partial clone has such gaps).
     pub fn try_read(&self, id: Oid, kind: ObjectType) -> Result<Option<Vec<u8>>> {
-        if self.is_loose(id)
+        if self.may_be_loose(id)
             && let Some(bytes) = self.read_loose(id, kind)?
         {
             return Ok(Some(bytes));
@@ -173,7 +177,7 @@ impl<'r> Objects<'r> {
             if found != encoded {
                 return Err(io::Error::other("it reads back otherwise than it was written"));
             }
-            self.sharing().apply_to_file(&temporary);
+            self.sharing.apply_to_file(&temporary);
             fs::rename(&temporary, path)
         });
         match written {
@@ -190,13 +194,9 @@ impl<'r> Objects<'r> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        self.sharing().apply_to_directory(directory);
+        self.sharing.apply_to_directory(directory);
         self.barrier.borrow_mut().add_directory(&self.directory);
         Ok(())
-    }
-
-    fn sharing(&self) -> Sharing {
-        *self.sharing.get_or_init(|| Sharing::of(self.repository))
     }
 
     fn loose_path(&self, id: Oid) -> PathBuf {
@@ -204,7 +204,11 @@ impl<'r> Objects<'r> {
         self.directory.join(&hex[..2]).join(&hex[2..])
     }
 
-    fn is_loose(&self, id: Oid) -> bool {
+    fn may_be_loose(&self, id: Oid) -> bool {
+        // A few objects are found sooner by trying than by listing directories.
+        if self.reads.replace(self.reads.get().saturating_add(1)) < READS_BEFORE_LISTING {
+            return true;
+        }
         let first = id.as_bytes()[0];
         let names = self.loose[usize::from(first)].get_or_init(|| self.list_fan_out(first));
         names.contains(&id) || self.written.borrow().contains(&id)

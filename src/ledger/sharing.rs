@@ -4,16 +4,20 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use git2::Repository;
+use super::settings::Settings;
 
 /// Permission bits that files get in addition to what the umask leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sharing(u32);
 
 impl Sharing {
-    pub fn of(repository: &Repository) -> Self {
-        let value = repository.config().and_then(|config| config.get_string("core.sharedrepository"));
-        Self::parse(value.as_deref().unwrap_or_default())
+    pub fn of(settings: &Settings) -> Self {
+        Self::parse(&settings.text("core.sharedrepository").unwrap_or_default())
+    }
+
+    /// What the umask says, for whoever only reads.
+    pub fn none() -> Self {
+        Self(0)
     }
 
     fn parse(value: &str) -> Self {
