@@ -153,11 +153,25 @@ impl Ledger {
         intents.end();
         // Looking commits up can take a walk; nobody has to wait for that.
         drop(lock);
-        let receipts = pass.name_commits(drafts, requests, &made_before)?;
+        let receipts = pass.name_commits(drafts, requests, &made_before);
         let healed =
             unfinished.iter().zip(healed).filter(|(_, draft)| matches!(draft, Draft::Recorded { .. }));
         let healed = healed.map(|(request, _)| request.entry.task_id.clone()).collect();
         Ok(Appended { receipts, healed, pinned: self.pin() })
+    }
+
+    /// Writes a commit object, by the usual identity and at the time of the clock. Nothing refers to it yet.
+    pub(super) fn write_commit(
+        &self,
+        objects: &Objects<'_>,
+        root: Oid,
+        parent: Option<Oid>,
+        message: &str,
+    ) -> Result<Oid> {
+        let Identities { author, committer } = Identities::resolve(&self.place.identity, &self.settings);
+        let seconds = self.place.clock.now().timestamp();
+        let bytes = commit::render(root, parent, &author, &committer, seconds, message);
+        objects.write(ObjectType::Commit, &bytes)
     }
 
     /// Writes the branch into the configuration, so that later records go there whatever is checked out by then. A
@@ -183,7 +197,6 @@ impl Ledger {
 struct Pass<'r> {
     objects: Rc<Objects<'r>>,
     ledger: &'r Ledger,
-    identities: Identities,
     policy: Policy,
     tree: EntryTree<'r>,
     /// Where the local branch is: what the compare-and-swap expects.
@@ -211,16 +224,14 @@ enum Draft {
 impl<'r> Pass<'r> {
     fn begin(ledger: &'r Ledger) -> Result<Self> {
         let objects = Rc::new(ledger.objects()?);
-        let expected = ledger.branch.local_tip(&ledger.repository)?.unwrap_or_else(|| objects.zero());
+        let expected = ledger.branch.local_tip(&ledger.repository)?.unwrap_or_else(|| ledger.zero());
         let parent = ledger.branch.tip(&ledger.repository)?;
-        let root = parent.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
-        let mut tree = EntryTree::open(Rc::clone(&objects), root)?;
+        let mut tree = EntryTree::at(&objects, parent)?;
         if !tree.has_ledger()? {
             return Err(Error::Removed(ledger.branch().to_owned()));
         }
         Ok(Self {
             ledger,
-            identities: Identities::resolve(&ledger.place.identity, &ledger.settings),
             policy: tree.policy()?,
             tree,
             expected,
@@ -248,22 +259,14 @@ impl<'r> Pass<'r> {
                 let path = self.tree.path_for(task_id, &self.policy)?;
                 let blob = self.objects.write(ObjectType::Blob, &request.bytes)?;
                 let root = self.tree.add(&[(&path, blob)])?;
-                let id = self.commit(root, &request.message)?;
+                let id = self.ledger.write_commit(&self.objects, root, self.parent, &request.message)?;
+                self.parent = Some(id);
                 self.made.insert(task_id.clone(), CommitId(id));
                 let bytes = Rc::from(request.bytes.as_slice());
                 self.files.push(AddedFile { task_id: task_id.clone(), path: path.clone(), blob, bytes });
                 Ok(Draft::Recorded { commit: CommitId(id), path, digest: request.digest })
             }
         }
-    }
-
-    fn commit(&mut self, root: Oid, message: &str) -> Result<Oid> {
-        let Identities { author, committer } = &self.identities;
-        let seconds = self.ledger.place.clock.now().timestamp();
-        let bytes = commit::render(root, self.parent, author, committer, seconds, message);
-        let id = self.objects.write(ObjectType::Commit, &bytes)?;
-        self.parent = Some(id);
-        Ok(id)
     }
 
     /// Looks up, in one walk, which commits added the entries that were there already. One of `made_before` was not
@@ -273,14 +276,18 @@ impl<'r> Pass<'r> {
         drafts: Vec<Draft>,
         requests: &[Request],
         made_before: &HashSet<TaskId>,
-    ) -> Result<Vec<Receipt>> {
+    ) -> Vec<Receipt> {
         let ids = drafts.iter().zip(requests).filter(|(draft, _)| matches!(draft, Draft::Skipped { .. }));
         let unknown: HashSet<_> =
             ids.map(|(_, request)| request.task_id()).filter(|id| !self.made.contains_key(*id)).collect();
         let mut commits = self.made.clone();
         if !unknown.is_empty() {
-            let found = self.ledger.view_at(self.first_parent)?.history()?.find_tasks(unknown)?;
-            commits.extend(found.into_iter().map(|(task_id, recorded)| (task_id, recorded.commit)));
+            // What is new has been recorded by now: a history that cannot be read costs the name of an older commit, not
+            // the receipts.
+            let found =
+                self.ledger.view_at(self.first_parent).and_then(|view| view.history()?.find_tasks(unknown));
+            let found = found.unwrap_or_default().into_iter();
+            commits.extend(found.map(|(task_id, recorded)| (task_id, recorded.commit)));
         }
         let named = drafts.into_iter().zip(requests).map(|(draft, request)| match draft {
             Draft::Recorded { commit, path, digest } => Receipt::Recorded { commit, path, digest },
@@ -292,7 +299,7 @@ impl<'r> Pass<'r> {
                 commit => Receipt::Skipped { commit, path, digest, differing },
             },
         });
-        Ok(named.collect())
+        named.collect()
     }
 
     fn new_tip(&self) -> Option<Oid> {

@@ -53,6 +53,12 @@ impl<'r> EntryTree<'r> {
         Ok(Self { objects, directories: HashMap::from([(String::new(), Some(tree))]) })
     }
 
+    /// The tree of the commit `tip`; `None` for a ledger that has no commit yet.
+    pub fn at(objects: &Rc<Objects<'r>>, tip: Option<Oid>) -> Result<Self> {
+        let root = tip.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
+        Self::open(Rc::clone(objects), root)
+    }
+
     /// Whether the tree has an `.audit` directory.
     pub fn has_ledger(&mut self) -> Result<bool> {
         Ok(self.directory(ROOT)?.is_some())
@@ -129,20 +135,17 @@ impl<'r> EntryTree<'r> {
             let (directory, name) = split(path);
             self.directory_mut(directory)?.set(name, MODE_FILE, *blob);
             let mut above = directory;
-            while changed.insert((Reverse(depth(above)), above)) && !above.is_empty() {
+            while !above.is_empty() && changed.insert((Reverse(above.split('/').count()), above)) {
                 above = split(above).0;
             }
         }
         let objects = Rc::clone(&self.objects);
-        let mut root = objects.zero();
         for (_, path) in changed {
-            root = objects.write(ObjectType::Tree, self.directory_mut(path)?.bytes())?;
-            if !path.is_empty() {
-                let (parent, name) = split(path);
-                self.directory_mut(parent)?.set(name, MODE_DIRECTORY, root);
-            }
+            let id = objects.write(ObjectType::Tree, self.directory_mut(path)?.bytes())?;
+            let (parent, name) = split(path);
+            self.directory_mut(parent)?.set(name, MODE_DIRECTORY, id);
         }
-        Ok(root)
+        objects.write(ObjectType::Tree, self.directory_mut("")?.bytes())
     }
 
     /// The bytes of a file; `None` where there is none, or where a partial clone left it out.
@@ -214,8 +217,4 @@ impl<'r> EntryTree<'r> {
 /// A path's directory (empty for the root) and its last name.
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
-}
-
-fn depth(directory: &str) -> usize {
-    if directory.is_empty() { 0 } else { directory.split('/').count() }
 }

@@ -2,12 +2,11 @@
 
 use std::rc::Rc;
 
-use git2::{ObjectType, Oid};
+use git2::ObjectType;
 
 use super::checkout::NewFile;
-use super::commit::{self, CommitId};
+use super::commit::CommitId;
 use super::entries::EntryTree;
-use super::identity::Identities;
 use super::locate::{self, Branch};
 use super::lock::{Deadline, WriterLock};
 use super::publish::{Publication, Published};
@@ -109,12 +108,11 @@ impl Ledger {
             .branch
             .tip(&self.repository)?
             .ok_or_else(|| Error::BranchMissing(self.branch.short().into()))?;
-        let root = objects.commit(head)?.tree;
         Ok(Initialised {
             origin,
             branch: self.branch.short().to_owned(),
             head: CommitId(head),
-            flat_limit: EntryTree::open(objects, Some(root))?.policy()?.flat_limit,
+            flat_limit: EntryTree::at(&objects, Some(head))?.policy()?.flat_limit,
             checked_out: !self.checkouts().is_empty(),
         })
     }
@@ -125,8 +123,7 @@ impl Ledger {
         while self.branch.local_tip(&self.repository)?.is_none() {
             let tip = self.branch.tip(&self.repository)?;
             let tip = tip.ok_or_else(|| Error::BranchMissing(self.branch.short().into()))?;
-            let zero = self.objects()?.zero();
-            publication.publish(&[], zero, tip, "audit: adopt the ledger of origin")?;
+            publication.publish(&[], self.zero(), tip, "audit: adopt the ledger of origin")?;
         }
         Ok(())
     }
@@ -149,28 +146,21 @@ impl Ledger {
             .collect();
         let mut publication = Publication::new(self, deadline);
         loop {
-            let expected = self.branch.local_tip(&self.repository)?.unwrap_or_else(|| objects.zero());
+            let expected = self.branch.local_tip(&self.repository)?.unwrap_or_else(|| self.zero());
             let parent = self.branch.tip(&self.repository)?;
-            let root = parent.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
-            let mut tree = EntryTree::open(Rc::clone(&objects), root)?;
-            let tip = self.init_commit(&objects, tree.add(&blobs)?, parent)?;
+            let root = EntryTree::at(&objects, parent)?.add(&blobs)?;
+            let tip = self.write_commit(
+                &objects,
+                root,
+                parent,
+                "audit: init ledger
+",
+            )?;
             objects.make_durable()?;
             let published = publication.publish(&files, expected, tip, "audit: init ledger")?;
             if matches!(published, Published::Moved) {
                 return Ok(());
             }
         }
-    }
-
-    fn init_commit(
-        &self,
-        objects: &super::objects::Objects<'_>,
-        root: Oid,
-        parent: Option<Oid>,
-    ) -> Result<Oid> {
-        let Identities { author, committer } = Identities::resolve(&self.place.identity, &self.settings);
-        let seconds = self.place.clock.now().timestamp();
-        let bytes = commit::render(root, parent, &author, &committer, seconds, "audit: init ledger\n");
-        objects.write(ObjectType::Commit, &bytes)
     }
 }

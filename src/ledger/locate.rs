@@ -222,8 +222,7 @@ pub(super) fn holds_ledger(repository: &Repository, commit: Oid) -> Result<bool>
 
 fn tree_of(repository: &Repository, commit: Oid) -> Result<EntryTree<'_>> {
     let objects = Rc::new(Objects::new(repository, PathBuf::new(), Sharing::none())?);
-    let root = objects.commit(commit)?.tree;
-    EntryTree::open(objects, Some(root))
+    EntryTree::at(&objects, Some(commit))
 }
 
 fn only_branch(opened: &Opened) -> Result<Branch> {

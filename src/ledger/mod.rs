@@ -141,6 +141,14 @@ impl Ledger {
         self.branch.short()
     }
 
+    /// The object id that means "none".
+    fn zero(&self) -> git2::Oid {
+        match self.repository.object_format() {
+            git2::ObjectFormat::Sha1 => git2::Oid::ZERO_SHA1,
+            git2::ObjectFormat::Sha256 => git2::Oid::ZERO_SHA256,
+        }
+    }
+
     fn state_directory(&self) -> PathBuf {
         state_directory(&self.repository)
     }

@@ -70,13 +70,6 @@ impl<'r> Objects<'r> {
         }
     }
 
-    pub fn zero(&self) -> Oid {
-        match self.format {
-            ObjectFormat::Sha1 => Oid::ZERO_SHA1,
-            ObjectFormat::Sha256 => Oid::ZERO_SHA256,
-        }
-    }
-
     /// The content of an object. `Ok(None)`: it is not in this repository (a shallow or partial clone has such gaps).
     pub fn try_read(&self, id: Oid, kind: ObjectType) -> Result<Option<Vec<u8>>> {
         if self.may_be_loose(id)

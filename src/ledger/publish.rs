@@ -121,7 +121,7 @@ impl<'l> Publication<'l> {
             attempt += 1;
         }
         let tip = ledger.branch.local_tip(&ledger.repository).ok().flatten();
-        let (Ok(mut view), Ok(objects)) = (ledger.view_at(tip), ledger.objects()) else { return false };
+        let Ok(mut view) = ledger.view_at(tip) else { return false };
         let paths: Vec<_> =
             paths.iter().map(String::as_str).filter(|path| view.blob_at(path).is_none()).collect();
         if paths.is_empty() {
@@ -130,7 +130,7 @@ impl<'l> Publication<'l> {
         let removed = self
             .touched
             .iter()
-            .all(|checkout| checkout.remove_from_index(&paths, objects.zero(), &ledger.place));
+            .all(|checkout| checkout.remove_from_index(&paths, ledger.zero(), &ledger.place));
         if removed {
             self.placed.iter().rev().for_each(|(placed, bytes)| placed.undo(bytes));
         }
@@ -172,11 +172,9 @@ impl<'l> Publication<'l> {
         let (stayed, left): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.staged).into_iter().partition(|(checkout, _)| shows(&checkout.git_dir));
         self.staged = stayed;
-        if let Ok(objects) = self.ledger.objects() {
-            let paths: Vec<_> = files.iter().map(|file| file.path).collect();
-            for (checkout, _) in &left {
-                _ = checkout.remove_from_index(&paths, objects.zero(), &self.ledger.place);
-            }
+        let paths: Vec<_> = files.iter().map(|file| file.path).collect();
+        for (checkout, _) in &left {
+            _ = checkout.remove_from_index(&paths, self.ledger.zero(), &self.ledger.place);
         }
         let mut settled = left.is_empty();
         for checkout in now {

@@ -66,10 +66,9 @@ impl Ledger {
     /// The ledger as it was at `tip`.
     pub(super) fn view_at(&self, tip: Option<Oid>) -> Result<View<'_>> {
         let objects = Rc::new(self.objects()?);
-        let root = tip.map(|tip| objects.commit(tip)).transpose()?.map(|commit| commit.tree);
         let shallow = fs::read_to_string(self.repository.commondir().join("shallow")).unwrap_or_default();
         Ok(View {
-            tree: EntryTree::open(Rc::clone(&objects), root)?,
+            tree: EntryTree::at(&objects, tip)?,
             shallow: shallow.lines().filter_map(parse_oid).collect(),
             objects,
             tip,
@@ -111,30 +110,31 @@ impl<'r> View<'r> {
         (!self.shallow.is_empty()).then(|| "shallow clone: older history is not here".to_owned())
     }
 
-    /// The path of the task's entry.
+    /// The path of the task's entry in the tree.
     ///
     /// # Errors
     /// There is none: [`Error::NotFound`], with ids that look like it.
-    pub fn path_of(&mut self, task_id: &TaskId) -> Result<String> {
-        match self.tree.locate(task_id)? {
-            Located::Here { path, .. } => Ok(path),
-            Located::OtherCase(existing) => {
-                Err(Error::NotFound { task_id: task_id.clone(), similar: vec![existing] })
-            }
-            Located::Absent => {
-                Err(Error::NotFound { task_id: task_id.clone(), similar: self.similar_to(task_id)? })
-            }
-        }
+    pub fn path_in_tree(&mut self, task_id: &TaskId) -> Result<String> {
+        let similar = match self.tree.locate(task_id)? {
+            Located::Here { path, .. } => return Ok(path),
+            Located::OtherCase(existing) => vec![existing],
+            Located::Absent => self.similar_to(task_id)?,
+        };
+        Err(Error::NotFound { task_id: task_id.clone(), similar })
     }
 
-    /// The error to give where the task's entry is not in the tree, but the history has one.
+    /// As [`Self::path_in_tree`], but an entry that was removed is not called unknown.
     ///
     /// # Errors
-    /// The history cannot be read.
-    pub fn removed(&mut self, task_id: &TaskId) -> Result<Option<Error>> {
-        let Some(recorded) = self.history()?.find_task(task_id)? else { return Ok(None) };
+    /// There is none: [`Error::EntryRemoved`] where the history has one, else [`Error::NotFound`].
+    pub fn path_of(&mut self, task_id: &TaskId) -> Result<String> {
+        let missing = match self.path_in_tree(task_id) {
+            Err(missing @ Error::NotFound { .. }) => missing,
+            found => return found,
+        };
+        let Some(recorded) = self.history()?.find_task(task_id)? else { return Err(missing) };
         let path = self.load(&recorded)?.path;
-        Ok(Some(Error::EntryRemoved { task_id: task_id.clone(), commit: recorded.commit.to_string(), path }))
+        Err(Error::EntryRemoved { task_id: task_id.clone(), commit: recorded.commit.to_string(), path })
     }
 
     /// The blob of the file at `path`, where the tree has one.

@@ -10,10 +10,5 @@ use crate::ledger::Ledger;
 /// # Errors
 /// There is no entry of that id.
 pub fn run(context: &Context, task_id: &TaskId) -> Result<String> {
-    let ledger = Ledger::open(&context.place)?;
-    let mut view = ledger.view()?;
-    match view.path_of(task_id) {
-        Ok(path) => Ok(path),
-        Err(missing) => Err(view.removed(task_id)?.unwrap_or(missing)),
-    }
+    Ledger::open(&context.place)?.view()?.path_of(task_id)
 }

@@ -21,10 +21,8 @@ pub struct ShowOutcome {
 pub fn raw(context: &Context, task_id: &TaskId) -> Result<Stored> {
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
-    match view.path_of(task_id) {
-        Ok(path) => view.read(&path),
-        Err(missing) => Err(view.removed(task_id)?.unwrap_or(missing)),
-    }
+    let path = view.path_of(task_id)?;
+    view.read(&path)
 }
 
 /// The task's entry, with the commit that recorded it. One that was removed or changed afterwards is shown as it was
@@ -35,11 +33,13 @@ pub fn raw(context: &Context, task_id: &TaskId) -> Result<Stored> {
 pub fn run(context: &Context, task_id: &TaskId) -> Result<ShowOutcome> {
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
-    let path = view.path_of(task_id);
     let recorded = view.history()?.find_task(task_id)?;
-    let stored = match (&recorded, path) {
-        (Some(recorded), _) => view.load(recorded)?,
-        (None, path) => view.read(&path?)?,
+    let stored = match &recorded {
+        Some(recorded) => view.load(recorded)?,
+        None => {
+            let path = view.path_in_tree(task_id)?;
+            view.read(&path)?
+        }
     };
     let timestamp = recorded.as_ref().and_then(|recorded| Some(recorded.summary().ok()?.timestamp));
     let entry = stored.entry(timestamp).map_err(|invalid| {

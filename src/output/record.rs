@@ -22,7 +22,10 @@ pub fn receipt(printer: &mut Printer, task_id: &TaskId, receipt: &Receipt) -> Re
         (Format::Json | Format::Jsonl, _) => {
             RecordAnswer::new(task_id, receipt).map_or(Ok(()), |line| printer.json_line(&line))
         }
-        (Format::Csv, _) => csv(printer, task_id, receipt),
+        (Format::Csv, _) => {
+            let cells = RecordAnswer::new(task_id, receipt).map(|answer| answer.cells());
+            cells.map_or(Ok(()), |cells| printer.csv_row(&cells.each_ref().map(String::as_str)))
+        }
         (Format::Human, Receipt::Recorded { commit, path, .. }) => {
             printer.line(&format!("recorded {task_id} in {}: {path}", commit.short()))
         }
@@ -32,17 +35,4 @@ pub fn receipt(printer: &mut Printer, task_id: &TaskId, receipt: &Receipt) -> Re
         }
     }?;
     printer.flush()
-}
-
-fn csv(printer: &mut Printer, task_id: &TaskId, receipt: &Receipt) -> Result<()> {
-    let (outcome, identical, commit, path, digest) = match receipt {
-        Receipt::Recorded { commit, path, digest } => ("recorded", true, Some(commit), path, digest),
-        Receipt::Skipped { commit, path, digest, differing } => {
-            ("skipped", differing.is_empty(), commit.as_ref(), path, digest)
-        }
-        Receipt::OtherCase { .. } => return Ok(()),
-    };
-    let commit = commit.map(CommitId::to_string).unwrap_or_default();
-    let identical = if identical { "true" } else { "false" };
-    printer.csv_row(&[task_id.as_str(), outcome, identical, &commit, path, &digest.to_string()])
 }

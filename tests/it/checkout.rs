@@ -14,18 +14,7 @@ fn shared() -> Sandbox {
 }
 
 fn commit_everything(sandbox: &Sandbox) {
-    run(sandbox.command("git").args([
-        "-c",
-        "user.name=D",
-        "-c",
-        "user.email=d@x",
-        "commit",
-        "--quiet",
-        "--allow-empty",
-        "-am",
-        "mine",
-    ]))
-    .exits(0);
+    sandbox.git_as_user(&["commit", "--quiet", "--allow-empty", "-am", "mine"]);
 }
 
 #[test]
@@ -92,10 +81,7 @@ fn a_record_while_the_user_writes_a_commit_message_leaves_both_intact() {
         let editor = sandbox.input("editor", "#!/bin/sh\ngit-audit record --timeout 0.3 --task-id t2 --status failed\necho $? > \"$HOME/code\"\necho mine > \"$1\"\n");
         run(Command::new("chmod").args(["+x", &editor])).exits(0);
         let mut commit = sandbox.command("git");
-        commit
-            .args(["-c", "user.name=D", "-c", "user.email=d@x", "commit"])
-            .args(all.then_some("-a"))
-            .env("GIT_EDITOR", &editor);
+        commit.args(Sandbox::as_user(&["commit"])).args(all.then_some("-a")).env("GIT_EDITOR", &editor);
         let users = run(&mut commit);
         let code = fs::read_to_string(sandbox.root().join("home/code")).unwrap();
         if code == "0\n" {

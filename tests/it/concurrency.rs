@@ -81,16 +81,7 @@ fn writers_beside_plain_git_on_the_same_branch_lose_nothing() {
             sandbox.write(&format!("file-{round}-{number}"), "x");
             // git gives up where we hold a lock; the user tries again.
             let added = sandbox.try_git(&["add", &format!("file-{round}-{number}")]).code == 0;
-            let done = sandbox.try_git(&[
-                "-c",
-                "user.name=D",
-                "-c",
-                "user.email=d@x",
-                "commit",
-                "--quiet",
-                "-m",
-                "mine",
-            ]);
+            let done = sandbox.try_git(&Sandbox::as_user(&["commit", "--quiet", "-m", "mine"]));
             committed += usize::from(added && done.code == 0);
         }
         assert_eq!(receipts(children).len(), 3);

@@ -210,18 +210,7 @@ fn merged_ledgers_answer_each_entry_once() {
     sandbox.record("t2", &[]);
     sandbox.git(&["config", "audit.branch", "audit"]);
     sandbox.git(&["checkout", "--quiet", "audit"]);
-    sandbox.git(&[
-        "-c",
-        "user.name=D",
-        "-c",
-        "user.email=d@example.com",
-        "merge",
-        "--quiet",
-        "--no-ff",
-        "-m",
-        "merge",
-        "other",
-    ]);
+    sandbox.git_as_user(&["merge", "--quiet", "--no-ff", "-m", "merge", "other"]);
     let mut ids = sandbox.logged(&[]);
     ids.sort();
     assert_eq!(ids, ["t0", "t1", "t2"]);
@@ -310,17 +299,7 @@ fn commits_with_odd_headers_or_forged_subjects_do_not_mislead_the_walk() {
         sandbox.git(&["update-ref", "HEAD", id.trim()]);
     }
     let forged = "audit: task t1 failed at 2020-01-01T00:00:00Z\n\nAudit-Task: t2\n";
-    sandbox.git(&[
-        "-c",
-        "user.name=D",
-        "-c",
-        "user.email=d@x",
-        "commit",
-        "--quiet",
-        "--allow-empty",
-        "-m",
-        forged,
-    ]);
+    sandbox.git_as_user(&["commit", "--quiet", "--allow-empty", "-m", forged]);
     assert_eq!(sandbox.logged(&[]), ["t1"]);
     assert_eq!(sandbox.logged(&["--status", "failed"]), Vec::<String>::new());
     sandbox.record("t3", &[]);
@@ -334,7 +313,7 @@ fn an_amended_commit_that_holds_a_second_entry_makes_the_answer_incomplete() {
     let raw = sandbox.audit(&["show", "t1", "--raw"]).exits(0).stdout;
     sandbox.write(".audit/tasks/t2.json", raw.replace("\"t1\"", "\"t2\""));
     sandbox.git(&["add", ".audit"]);
-    sandbox.git(&["-c", "user.name=D", "-c", "user.email=d@x", "commit", "--quiet", "--amend", "--no-edit"]);
+    sandbox.git_as_user(&["commit", "--quiet", "--amend", "--no-edit"]);
     let done = sandbox.audit(&["log", "--json"]).exits(0).says("holds 2 entries, its commits name 1");
     assert_eq!(done.json()["coverage"]["complete"], false);
     let shown = sandbox.audit(&["show", "t2"]).exits(0).stdout;

@@ -94,18 +94,7 @@ fn a_branch_checked_out_in_another_worktree_moves_with_that_index() {
     assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
     fs::write(linked.join("note"), "x").unwrap();
     sandbox.git(&["-C", path, "add", "note"]);
-    sandbox.git(&[
-        "-C",
-        path,
-        "-c",
-        "user.name=D",
-        "-c",
-        "user.email=d@x",
-        "commit",
-        "--quiet",
-        "-am",
-        "note",
-    ]);
+    sandbox.git_as_user(&["-C", path, "commit", "--quiet", "-am", "note"]);
     assert_eq!(sandbox.logged(&[]), ["t1"]);
     // From inside it, too; and when its folder is gone the index still follows.
     sandbox.audit(&["-C", path, "record", "--task-id", "t2", "--status", "failed"]).exits(0);

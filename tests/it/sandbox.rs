@@ -94,17 +94,20 @@ impl Sandbox {
         sandbox
     }
 
+    /// Runs git as a person with a name, which must succeed.
+    #[track_caller]
+    pub fn git_as_user(&self, arguments: &[&str]) -> String {
+        self.git(&Self::as_user(arguments))
+    }
+
+    /// The arguments that give git a person's name for one command.
+    pub fn as_user<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+        [&["-c", "user.name=Dev", "-c", "user.email=dev@example.com"], arguments].concat()
+    }
+
+    #[track_caller]
     pub fn commit(&self, message: &str) {
-        self.git(&[
-            "-c",
-            "user.name=Dev",
-            "-c",
-            "user.email=dev@example.com",
-            "commit",
-            "--quiet",
-            "-m",
-            message,
-        ]);
+        self.git_as_user(&["commit", "--quiet", "-m", message]);
     }
 
     pub fn root(&self) -> &Path {

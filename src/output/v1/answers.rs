@@ -80,6 +80,15 @@ impl<'r> RecordAnswer<'r> {
     }
 }
 
+impl RecordAnswer<'_> {
+    /// The columns of the CSV format: `task_id`, `outcome`, `identical`, `commit`, `path`, `digest`.
+    pub fn cells(&self) -> [String; 6] {
+        let commit = self.commit.clone().unwrap_or_default();
+        let [task_id, outcome, path] = [self.task_id.as_str(), self.outcome, self.path].map(str::to_owned);
+        [task_id, outcome, self.identical.to_string(), commit, path, self.digest.clone()]
+    }
+}
+
 /// `git-audit/init/v1`:
 /// - `outcome`: `created`, `adopted` or `existing`
 /// - `branch`: the ledger's branch · `head`: the commit it is at
