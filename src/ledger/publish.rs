@@ -42,12 +42,24 @@ pub(super) struct Publication<'l> {
     touched: Vec<Checkout>,
     placed: Vec<(Placed, Vec<u8>)>,
     paths: BTreeSet<String>,
+    /// Read once a try, where a working tree shows the branch.
+    recent: Vec<(String, Oid)>,
 }
 
 impl<'l> Publication<'l> {
     pub fn new(ledger: &'l Ledger, deadline: Deadline) -> Self {
         let (staged, touched, placed) = (Vec::new(), Vec::new(), Vec::new());
-        Self { ledger, deadline, attempt: 0, moved: false, staged, touched, placed, paths: BTreeSet::new() }
+        Self {
+            ledger,
+            deadline,
+            attempt: 0,
+            moved: false,
+            staged,
+            touched,
+            placed,
+            paths: BTreeSet::new(),
+            recent: Vec::new(),
+        }
     }
 
     /// Moves the branch from `expected` (zero: it must not exist) to `new`, which adds `files`.
@@ -64,7 +76,11 @@ impl<'l> Publication<'l> {
         // Not taken back between tries: a commit of the user's that is under way may have taken it along, and would
         // then lack it in its index.
         self.staged.clear();
-        for checkout in self.ledger.checkouts() {
+        let checkouts = self.ledger.checkouts();
+        if !checkouts.is_empty() {
+            self.recent = self.ledger.recent();
+        }
+        for checkout in checkouts {
             self.stage_in(checkout, files, self.deadline)?;
         }
         match self.ledger.move_ref(expected, new, log) {
@@ -92,8 +108,7 @@ impl<'l> Publication<'l> {
     fn stage_in(&mut self, checkout: Checkout, files: &[NewFile<'_>], deadline: Deadline) -> Result<()> {
         self.paths.extend(files.iter().map(|file| file.path.to_owned()));
         checkout.place_files(files, &self.ledger.state_directory(), &mut self.placed)?;
-        let recent = self.ledger.recent();
-        let recent = recent.iter().map(|(path, blob)| (path.as_str(), *blob));
+        let recent = self.recent.iter().map(|(path, blob)| (path.as_str(), *blob));
         let entries: Vec<_> = recent.chain(files.iter().map(|file| (file.path, file.blob))).collect();
         let version = checkout.add_to_index(&entries, &self.ledger.place, deadline)?;
         if !self.touched.iter().any(|touched| touched.git_dir == checkout.git_dir) {

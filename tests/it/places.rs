@@ -465,3 +465,20 @@ fn no_program_is_taken_from_the_working_tree() {
         .exits(0);
     assert!(!mark.exists());
 }
+
+#[test]
+fn an_older_commit_that_cannot_be_read_does_not_cost_the_receipts() {
+    let sandbox = Sandbox::beside_code();
+    for id in ["t1", "t2"] {
+        sandbox.record(id, &[]);
+    }
+    let older = sandbox.git(&["rev-parse", "audit~1"]);
+    let file = sandbox.path(&format!(".git/objects/{}/{}", &older[..2], older[2..].trim()));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::File::options().write(true).open(&file).unwrap().set_len(40).unwrap();
+    let lines = "{\"task_id\":\"t1\",\"status\":\"completed\"}\n{\"task_id\":\"t3\",\"status\":\"failed\"}\n";
+    let done = sandbox.audit_with_input(&["record", "--format", "csv"], lines).exits(0);
+    let rows: Vec<_> = done.stdout.lines().skip(1).collect();
+    assert!(rows[0].starts_with("t1,skipped,true,,") && rows[1].starts_with("t3,recorded,true,"), "{rows:?}");
+    sandbox.audit(&["log"]).exits(1).says("is damaged");
+}

@@ -35,7 +35,7 @@ impl From<&Coverage> for CoverageAnswer {
 /// - `outcome`: `recorded` or `skipped`
 /// - `identical`: every field that the caller gave equals the stored one
 /// - `differing`: JSON pointers of the fields that do not; only where there are any
-/// - `commit`: the commit that added the entry; `null` where a shallow clone does not hold it
+/// - `commit`: the commit that added the entry; `null` where this clone does not hold it or cannot read that far
 /// - `digest`: of the stored bytes
 #[derive(Debug, Serialize)]
 pub struct RecordAnswer<'r> {
