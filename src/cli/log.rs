@@ -81,7 +81,9 @@ fn say_what_is_not_shown(
     let total = outcome.total;
     session.printer.flush()?;
     let end = options.limit.map(|limit| options.offset.saturating_add(limit));
-    if total == 0 {
+    if outcome.coverage.entries == 0 {
+        session.messages.note("the ledger has no entries yet");
+    } else if total == 0 {
         session
             .messages
             .note(&format!("none of {} entries match; names are compared exactly", outcome.coverage.entries));

@@ -169,6 +169,7 @@ fn an_empty_ledger_has_an_empty_history() {
     let sandbox = Sandbox::with_ledger();
     let answer = sandbox.audit(&["log", "--json"]).exits(0).json();
     assert_eq!((&answer["total"], &answer["coverage"]["entries"]), (&0.into(), &0.into()));
+    sandbox.audit(&["log"]).exits(0).says("note: the ledger has no entries yet");
     let nowhere = Sandbox::with_code();
     nowhere.audit(&["log"]).exits(1).says("no audit ledger");
 }
