@@ -98,6 +98,11 @@ pub enum Error {
         /// How long we waited.
         waited: Duration,
     },
+    /// Something that is not git-audit moved the branch under a long pass; nothing of the pass was recorded.
+    #[error(
+        "the ledger's branch `{0}` was moved by something else meanwhile; the last part was not recorded"
+    )]
+    Moved(String),
     /// A file or directory could not be read or written.
     #[error("cannot {doing}: {source}")]
     Io {
@@ -163,6 +168,7 @@ impl Error {
             Self::EntryRemoved { .. } => "entry-removed",
             Self::Usage(_) => "usage",
             Self::Busy { .. } => "busy",
+            Self::Moved(_) => "moved",
             Self::Io { .. } => "io",
             Self::Git { .. } => "git",
             Self::Output { .. } => "output",
@@ -221,6 +227,7 @@ impl Error {
                 )
             }
             Self::Busy { .. } => "run the command again, or wait longer with `--timeout SECONDS`".into(),
+            Self::Moved(_) => "run the command again: what is recorded already is skipped".into(),
             Self::Output { recorded: true, .. } => "running it again is safe: it will say `skipped`".into(),
             Self::Usage(_) | Self::Io { .. } | Self::Git { .. } | Self::Output { .. } => return None,
         };
@@ -231,7 +238,7 @@ impl Error {
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Self::Usage(_) | Self::BranchName(_) => ExitStatus::Invalid,
-            Self::Busy { .. } => ExitStatus::Busy,
+            Self::Busy { .. } | Self::Moved(_) => ExitStatus::Busy,
             Self::Output { recorded: true, .. } => ExitStatus::Unprinted,
             _ => ExitStatus::Failed,
         }

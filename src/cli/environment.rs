@@ -4,7 +4,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Utc};
 
@@ -16,10 +18,13 @@ const TEST_CLOCK: &str = "GIT_AUDIT_TEST_NOW";
 
 /// Where the process stands, after `-C`. Of git's variables, `GIT_INDEX_FILE`, `GIT_OBJECT_DIRECTORY` and their kin are
 /// left out on purpose: an append must reach the repository's own index and objects.
-pub(super) fn place(changes: &[PathBuf]) -> Result<Place> {
+/// `lenient`: the directory need not be there.
+pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
     let here = env::current_dir().map_err(|error| Error::io("find the current directory", error))?;
     let directory = changes.iter().fold(here, |directory, change| directory.join(change));
-    directory.read_dir().map_err(|error| Error::io(format!("change to {}", directory.display()), error))?;
+    if let (Err(error), false) = (directory.read_dir(), lenient) {
+        return Err(Error::io(format!("change to {}", directory.display()), error));
+    }
     let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let ceilings = env::var_os("GIT_CEILING_DIRECTORIES").unwrap_or_default();
@@ -44,9 +49,32 @@ pub(super) fn place(changes: &[PathBuf]) -> Result<Place> {
             committer_email: text("GIT_COMMITTER_EMAIL"),
             email: text("EMAIL"),
         },
+        durability: None,
+        state_home: state_home(),
         search_path: absolute_search_path(),
         clock: clock()?,
     })
+}
+
+/// What the process was called with.
+pub(super) fn arguments() -> Vec<String> {
+    env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+/// Starts putting packs together, for nobody to wait for. What does not start now does after a later record.
+pub(super) fn pack_later(directory: &Path) {
+    let Ok(program) = env::current_exe() else { return };
+    let mut command = Command::new(program);
+    command.arg("-C").arg(directory).args(["flush", "--only-due-packs"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Not stopped by what stops the caller's group.
+    _ = command.process_group(0).spawn();
+}
+
+/// Both must be absolute, the specification of the variable says.
+fn state_home() -> Option<PathBuf> {
+    let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
 }
 
 /// `PATH` without relative entries: git is started from a working tree, whose content must not be run.

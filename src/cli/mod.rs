@@ -7,14 +7,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
+use clap::builder::TypedValueParser;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, ExitStatus, Result};
+use crate::ledger::Durability;
 use crate::ops::{Context, Coverage};
 use crate::output::{Format, Messages, Printer, Reader};
 
+mod best_effort;
 mod environment;
 mod filters;
+mod flush;
+mod import;
 mod init;
 mod log;
 mod path;
@@ -69,6 +74,8 @@ struct Cli {
 enum Command {
     Init(init::InitArgs),
     Record(Box<record::RecordArgs>),
+    Import(import::ImportArgs),
+    Flush(flush::FlushArgs),
     Show(show::ShowArgs),
     Path(path::PathArgs),
     Log(log::LogArgs),
@@ -80,6 +87,24 @@ struct WaitArgs {
     /// Wait at most this many seconds for other writers; then exit 7 with nothing changed
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     timeout: Duration,
+}
+
+/// How a command that records writes.
+#[derive(clap::Args)]
+struct WriteArgs {
+    #[command(flatten)]
+    wait: WaitArgs,
+    /// What a receipt promises about power cuts: `auto` survives them as cheaply as the file system allows,
+    /// `strict` flushes every file and directory, `off` promises nothing [default: git config audit.durability, or auto]
+    #[arg(long, value_name = "MODE", value_parser = clap::builder::PossibleValuesParser::new(Durability::WORDS).try_map(|word| word.parse::<Durability>()))]
+    durability: Option<Durability>,
+}
+
+impl WriteArgs {
+    fn apply(&self, context: &mut Context) {
+        context.timeout = self.wait.timeout;
+        context.place.durability = self.durability;
+    }
 }
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
@@ -117,7 +142,7 @@ pub fn main() -> ExitCode {
         Err(error) if error.use_stderr() => {
             // `git audit --help` would look for a manual page.
             messages.lines(&error.render().to_string().replace("try '--help'", "try `-h`"));
-            return ExitStatus::Invalid.into();
+            return best_effort::keep_arguments(&mut messages).unwrap_or(ExitStatus::Invalid).into();
         }
         Err(help) => {
             // A pipe that was closed early ends help quietly, as it does any answer.
@@ -132,7 +157,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
-    let place = match environment::place(&cli.directory) {
+    let lenient = matches!(&cli.command, Command::Record(args) if args.is_best_effort());
+    let place = match environment::place(&cli.directory, lenient) {
         Ok(place) => place,
         Err(error) => return Err((error, messages)),
     };
@@ -143,6 +169,8 @@ fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, 
     let done = match cli.command {
         Command::Init(args) => args.run(&mut session),
         Command::Record(args) => args.run(&mut session),
+        Command::Import(args) => args.run(&mut session),
+        Command::Flush(args) => args.run(&mut session),
         Command::Show(args) => args.run(&mut session),
         Command::Path(args) => args.run(&mut session),
         Command::Log(args) => args.run(&mut session),

@@ -7,12 +7,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::filters::status;
-use super::{Done, Session, WaitArgs};
+use super::{Done, Session, WriteArgs, environment};
 use crate::entry::{TaskId, parse};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Receipt;
 use crate::ops;
-use crate::ops::record::{Field, Origin, Problem, Progress, RecordOptions, Source};
+use crate::ops::flush::FlushOutcome;
+use crate::ops::input::{Field, Origin, Problem, Source};
+use crate::ops::record::{Progress, RecordOptions};
 use crate::output::{Messages, Printer, record as print};
 
 /// Record finished tasks, one commit each
@@ -26,6 +28,7 @@ are recorded, and the exit code is 2.
 Examples:
   git audit record --task-id deploy-42 --status completed --service web --intent deploy
   git audit record --init result.json
+  git audit record --best-effort --task-id nightly-7 --status failed
   git audit record --status failed --error \"timed out\" result.json
   jq -c '.[]' results.json | git audit record --json -"
 )]
@@ -39,8 +42,11 @@ pub(super) struct RecordArgs {
     /// Exit 5 when a task is recorded already with other content
     #[arg(long)]
     strict: bool,
+    /// Never fail: what cannot be recorded waits in the spool, for the next record or `git audit flush`
+    #[arg(long)]
+    best_effort: bool,
     #[command(flatten)]
-    wait: WaitArgs,
+    write: WriteArgs,
     #[command(flatten)]
     fields: FieldArgs,
 }
@@ -181,12 +187,27 @@ impl FieldArgs {
 }
 
 impl RecordArgs {
+    /// Whether the caller wants no failure.
+    pub fn is_best_effort(&self) -> bool {
+        self.best_effort
+    }
+
     pub fn run(self: Box<Self>, session: &mut Session) -> Done {
-        session.context.timeout = self.wait.timeout;
+        if !self.best_effort {
+            return self.record(session);
+        }
+        if let Err(error) = self.record(session) {
+            session.messages.warning(&error.to_string());
+        }
+        Ok(ExitStatus::Done)
+    }
+
+    fn record(self: Box<Self>, session: &mut Session) -> Done {
+        self.write.apply(&mut session.context);
         let strict = self.strict;
         let fields = self.fields.into_fields()?;
         let sources = sources(self.files, !fields.is_empty())?;
-        let options = RecordOptions { sources, fields, init: self.init };
+        let options = RecordOptions { sources, fields, init: self.init, best_effort: self.best_effort };
 
         let Session { context, printer, messages } = session;
         let mut report = Report { printer, messages, unprinted: None };
@@ -196,6 +217,9 @@ impl RecordArgs {
         })?;
         if let Some(error) = report.unprinted {
             return Err(error);
+        }
+        if outcome.packing_due {
+            environment::pack_later(&session.context.place.directory);
         }
         if outcome.invalid > 0 {
             let inputs =
@@ -229,22 +253,53 @@ impl Report<'_> {
                 self.messages
                     .note(&format!("records go to branch {branch} from now on (git config audit.branch)"));
             }
-            Progress::Unpinned(error) => self.messages.warning(&error.to_string()),
+            Progress::Warning(error) => self.messages.warning(&error.to_string()),
+            Progress::StaleLock(path) => self.messages.stale_lock(path),
+            Progress::Spooled(error, files) => self.spooled(error, files),
+            Progress::Kept(file) => {
+                self.messages.warning(&format!("it is not recorded; it is kept in {}", file.display()));
+            }
+            Progress::Lost(error, text) => {
+                self.messages.warning(&format!("not recorded ({error}), and it could not be kept: {text}"));
+            }
+            Progress::Flushed(flushed) => self.flushed(flushed),
             Progress::Healed(task_id) => {
                 let text = "which an interrupted run had left in the working tree";
                 self.messages.note(&format!("also recorded {task_id}, {text}"));
             }
             Progress::Invalid(problem) => self.refused(problem),
-            Progress::Receipt { task_id, receipt, origin } => {
+            Progress::Receipt { task_id, receipt, durability, origin } => {
                 if let Receipt::Skipped { differing, .. } = receipt
                     && !differing.is_empty()
                 {
                     self.differs(task_id, differing, origin);
                 }
                 if self.unprinted.is_none() {
-                    self.unprinted = print::receipt(self.printer, task_id, receipt).err();
+                    self.unprinted = print::receipt(self.printer, task_id, receipt, durability).err();
                 }
             }
+        }
+    }
+
+    fn spooled(&mut self, error: &Error, files: &[PathBuf]) {
+        let waits = match files {
+            [file] => format!("the entry waits in {}", file.display()),
+            files => format!("{} entries wait in the spool", files.len()),
+        };
+        self.messages.warning(&format!("{error}; {waits}"));
+        self.messages.hint("the next `git audit record` here records what waits; so does `git audit flush`");
+    }
+
+    fn flushed(&mut self, flushed: &FlushOutcome) {
+        let count = flushed.recorded.len() + flushed.skipped.len();
+        if count > 0 {
+            let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
+            self.messages.note(&format!("also recorded {entries} from the spool"));
+        }
+        for (task_id, fields, path) in &flushed.differing {
+            let fields = fields.join(", ");
+            let text = format!("{task_id}, which waited, is recorded already with other values in {fields}");
+            self.messages.warning(&format!("{text}; it was moved to {}", path.display()));
         }
     }
 

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use git2::Oid;
 
+use super::durability::Syncing;
 use super::lock::Deadline;
 use super::worktree_file::{self, Placed};
 use super::{Ledger, Place};
@@ -111,11 +112,12 @@ impl Checkout {
         &self,
         files: &[NewFile<'_>],
         state: &Path,
+        syncing: Syncing,
         placed: &mut Vec<(Placed, Vec<u8>)>,
     ) -> Result<()> {
         let Some(root) = &self.work_tree else { return Ok(()) };
         for file in files {
-            if let Some(one) = worktree_file::place(root, file.path, file.bytes, state)? {
+            if let Some(one) = worktree_file::place(root, file.path, file.bytes, state, syncing)? {
                 placed.push((one, file.bytes.to_vec()));
             }
         }

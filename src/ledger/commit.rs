@@ -7,6 +7,7 @@ use std::fmt;
 
 use git2::Oid;
 
+use super::identity::Identities;
 use crate::error::{Error, Result};
 
 /// A commit's id.
@@ -94,17 +95,18 @@ pub(super) fn parse_oid(hex: &str) -> Option<Oid> {
     hex.parse_hex()
 }
 
-/// The bytes of a commit object.
+/// The bytes of a commit object. Times are seconds since 1970.
 pub(super) fn render(
     tree: Oid,
     parent: Option<Oid>,
-    author: &str,
-    committer: &str,
-    seconds: i64,
+    by: &Identities,
+    authored: i64,
+    committed: i64,
     message: &str,
 ) -> Vec<u8> {
+    let Identities { author, committer } = by;
     let parent = parent.map(|id| format!("parent {id}\n")).unwrap_or_default();
-    format!("tree {tree}\n{parent}author {author} {seconds} +0000\ncommitter {committer} {seconds} +0000\n\n{message}").into_bytes()
+    format!("tree {tree}\n{parent}author {author} {authored} +0000\ncommitter {committer} {committed} +0000\n\n{message}").into_bytes()
 }
 
 #[cfg(test)]
@@ -115,7 +117,8 @@ mod tests {
     fn a_rendered_commit_reads_back() {
         let tree = parse_oid(&"a".repeat(40)).unwrap();
         let parent = parse_oid(&"b".repeat(40)).unwrap();
-        let bytes = render(tree, Some(parent), "A <a@x>", "C <c@x>", 1_700_000_000, "subject\n\nbody\n");
+        let by = Identities { author: "A <a@x>".into(), committer: "C <c@x>".into() };
+        let bytes = render(tree, Some(parent), &by, 1_600_000_000, 1_700_000_000, "subject\n\nbody\n");
         let commit = Commit::parse(tree, &bytes).unwrap();
         assert_eq!((commit.tree, commit.parents, commit.committed_at), (tree, vec![parent], 1_700_000_000));
         assert_eq!(commit.message, "subject\n\nbody\n");

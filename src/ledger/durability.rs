@@ -1,120 +1,165 @@
-//! When a file survives a power cut. Two ways, by what the file system promises:
+//! When a file survives a power cut, and in which order files get their names.
 //!
-//! - A journal (ext4, xfs) commits metadata in order: start each file's write-out, wait for it, and one fsync at the
-//!   end commits everything that came before.
-//! - Anything else, also ext4 made without a journal: fsync every file, and every directory that has a new name.
+//! A name must never be durable before the content: a power cut in between leaves an empty file where a reader expects
+//! a pack or a branch. So: contents first, then names, then what makes the names durable.
 
-use std::cell::OnceCell;
-use std::fs::File;
+use std::fmt;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 #[cfg(target_os = "linux")]
-use std::{fs, os::fd::AsRawFd, os::unix::fs::MetadataExt};
+use std::{os::fd::AsRawFd, os::unix::fs::MetadataExt};
 
 use crate::error::{Error, Result};
 
-/// More files than this are not kept open: the system has a limit.
-const MAX_OPEN_FILES: usize = 128;
-/// How many flushes wait side by side.
-const WORKERS: usize = 4;
 #[cfg(target_os = "linux")]
 const EXT4_MAGIC: rustix::fs::FsWord = 0xEF53;
 #[cfg(target_os = "linux")]
 const XFS_MAGIC: rustix::fs::FsWord = 0x5846_5342;
 
+/// What an acknowledgement promises (`--durability`, `audit.durability`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing but what the system does by itself: a power cut can lose acknowledged entries.
+    Off,
+    /// The entry survives a power cut, with as few flushes as the file system allows.
+    #[default]
+    Auto,
+    /// The same, with every file and every directory flushed, whatever the file system promises.
+    Strict,
+}
+
+impl Durability {
+    /// The words for them.
+    pub const WORDS: [&str; 3] = ["auto", "strict", "off"];
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Off => "off",
+            Self::Auto => "auto",
+            Self::Strict => "strict",
+        })
+    }
+}
+
+impl FromStr for Durability {
+    type Err = String;
+
+    fn from_str(word: &str) -> std::result::Result<Self, String> {
+        let known = [Self::Auto, Self::Strict, Self::Off].into_iter();
+        let found = known.into_iter().find(|known| known.to_string() == word);
+        found.ok_or_else(|| format!("expected {}", Self::WORDS.join(", ")))
+    }
+}
+
+/// A complete file that has no name of its own yet.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub file: File,
+    /// Where it is.
+    pub temporary: PathBuf,
+    /// The name it is to have, in the same directory.
+    pub path: PathBuf,
+}
+
+/// How files of one file system are made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
+    /// A journal (ext4, xfs) commits changes of metadata in order, so one fsync commits every name before it.
     Journal,
+    /// ext4 made without a journal: the fsync of a file that was just named writes its directory, too.
+    NameWithFile,
+    /// Nothing is promised: fsync every file and its directory.
     EachFile,
+    /// The same, and the directory above.
+    Strict,
+    Nothing,
 }
 
-/// New files that must be durable before something names them.
-#[derive(Debug)]
-pub(super) struct Barrier {
-    file_system_of: PathBuf,
-    /// Found out when the first file comes: a query writes none.
-    method: OnceCell<Method>,
-    open: Vec<(File, PathBuf)>,
-    /// Directories with new names; empty under a journal.
-    directories: Vec<PathBuf>,
-    last: Option<(File, PathBuf)>,
-}
+/// Makes the files of one directory durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Syncing(Method);
 
-impl Barrier {
+impl Syncing {
     /// For files on the file system of `directory`.
-    pub fn on(directory: &Path) -> Self {
-        let file_system_of = directory.to_owned();
-        Self {
-            file_system_of,
-            method: OnceCell::new(),
-            open: Vec::new(),
-            directories: Vec::new(),
-            last: None,
+    pub fn on(directory: &Path, durability: Durability) -> Self {
+        Self(match durability {
+            Durability::Off => Method::Nothing,
+            Durability::Strict => Method::Strict,
+            Durability::Auto => method_of(directory),
+        })
+    }
+
+    /// Gives new files their names, all in one directory. Returns when all of them survive a power cut. The last one
+    /// is the one that makes the others be seen.
+    pub fn name(self, drafts: &[Draft]) -> Result<()> {
+        let Some((last, others)) = drafts.split_last() else { return Ok(()) };
+        for draft in others {
+            match self.0 {
+                Method::Nothing => {}
+                Method::Journal => write_out(&draft.file, &draft.temporary)?,
+                _ => sync_open(&draft.file, &draft.temporary)?,
+            }
+        }
+        match self.0 {
+            Method::Nothing => {}
+            // Its content is on its way to the disk, so that its name cannot be there long before.
+            Method::Journal | Method::NameWithFile => write_out(&last.file, &last.temporary)?,
+            _ => sync_open(&last.file, &last.temporary)?,
+        }
+        for draft in drafts {
+            rename(&draft.temporary, &draft.path)?;
+        }
+        match self.0 {
+            Method::Nothing => Ok(()),
+            Method::Journal | Method::NameWithFile => sync_open(&last.file, &last.path),
+            Method::EachFile => sync_directories(&last.path, 1),
+            Method::Strict => sync_directories(&last.path, 2),
         }
     }
 
-    fn method(&self) -> Method {
-        let find = || if has_journal(&self.file_system_of) { Method::Journal } else { Method::EachFile };
-        *self.method.get_or_init(find)
+    /// Puts a file in the place of another, once its content is durable: whatever happens, one of the two is there.
+    /// Which one is up to [`Self::sync_names`].
+    pub fn replace(self, draft: &Draft) -> Result<()> {
+        if self.0 != Method::Nothing {
+            sync_open(&draft.file, &draft.temporary)?;
+        }
+        rename(&draft.temporary, &draft.path)
     }
 
-    /// Adds a complete file. Its write-out begins at once.
-    pub fn add(&mut self, file: File, path: PathBuf) -> Result<()> {
-        start_writing_out(&file);
-        if let Some(directory) = path.parent() {
-            self.add_directory(directory);
+    /// Makes the name of a file durable whose content is, with every directory up to `root`.
+    pub fn sync_names(self, file: &Path, root: &Path) -> Result<()> {
+        if self.0 == Method::Nothing {
+            return Ok(());
         }
-        self.open.push((file, path));
-        if self.open.len() >= MAX_OPEN_FILES { self.write_out() } else { Ok(()) }
+        file.ancestors().skip(1).take_while(|path| path.starts_with(root)).try_for_each(sync_if_there)
     }
 
-    /// Adds a directory that has a new name in it.
-    pub fn add_directory(&mut self, directory: &Path) {
-        if self.method() == Method::EachFile {
-            self.directories.push(directory.to_owned());
+    /// Makes a file durable that already has its name, with every directory up to `root`.
+    pub fn sync_named(self, file: &Path, root: &Path) -> Result<()> {
+        if self.0 == Method::Nothing {
+            return Ok(());
         }
+        let paths = file.ancestors().take_while(|path| path.starts_with(root)).filter(|path| path.exists());
+        let enough = if self.0 == Method::Journal { 1 } else { usize::MAX };
+        paths.take(enough).try_for_each(sync_if_there)
     }
 
-    /// Returns when everything added so far is durable.
-    pub fn wait(&mut self) -> Result<()> {
-        self.directories.sort();
-        self.directories.dedup();
-        for path in std::mem::take(&mut self.directories) {
-            let opened =
-                File::open(&path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
-            self.open.push((opened, path));
-        }
-        self.write_out()?;
-        self.last.take().map_or(Ok(()), |(file, path)| sync_open(&file, &path))
-    }
-
-    fn write_out(&mut self) -> Result<()> {
-        let files = std::mem::take(&mut self.open);
-        if self.method() == Method::EachFile {
-            return sync_side_by_side(&files);
-        }
-        for (file, path) in files {
-            wait_for_write_out(&file)
-                .map_err(|error| Error::io(format!("sync {}", path.display()), error))?;
-            self.last = Some((file, path));
-        }
-        Ok(())
+    /// Has a file's content written, so that no crash leaves it empty for long. Not a promise.
+    pub fn write_soon(self, file: &File, path: &Path) -> Result<()> {
+        if self.0 == Method::Nothing { Ok(()) } else { write_out(file, path) }
     }
 }
 
-/// A disk answers flushes that wait at the same time with one, so a few threads are faster than one, also on one core.
-fn sync_side_by_side(files: &[(File, PathBuf)]) -> Result<()> {
-    let sync_all =
-        |files: &[(File, PathBuf)]| files.iter().try_for_each(|(file, path)| sync_open(file, path));
-    let mut parts = files.chunks(files.len().div_ceil(WORKERS).max(1));
-    let own_part = parts.next().unwrap_or_default();
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = parts.map(|part| scope.spawn(move || sync_all(part))).collect();
-        let own = sync_all(own_part);
-        let stopped = |_| Error::io("sync new files", std::io::Error::other("a worker stopped"));
-        workers
-            .into_iter()
-            .try_fold(own, |done, worker| worker.join().map_err(stopped).map(|other| done.and(other)))?
-    })
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to)
+        .map_err(|error| Error::io(format!("rename {} to {}", from.display(), to.display()), error))
+}
+
+fn sync_directories(path: &Path, depth: usize) -> Result<()> {
+    path.ancestors().skip(1).take(depth).try_for_each(sync)
 }
 
 fn sync_open(file: &File, path: &Path) -> Result<()> {
@@ -122,73 +167,57 @@ fn sync_open(file: &File, path: &Path) -> Result<()> {
 }
 
 /// Makes one file's or directory's content durable.
-pub(super) fn sync(path: &Path) -> Result<()> {
+fn sync(path: &Path) -> Result<()> {
     let synced = File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|error| Error::io(format!("sync {}", path.display()), error))
 }
 
-/// Makes a file durable that was just renamed into place, with every directory up to `root`. Under a journal the
-/// file's own fsync commits the names, too.
-pub(super) fn sync_named(file: &Path, root: &Path) -> Result<()> {
-    let journal = has_journal(root);
-    let paths = file.ancestors().take_while(|path| path.starts_with(root)).filter(|path| path.exists());
-    let synced = |path: &Path| match sync(path) {
-        // git packed the ref in this moment.
+/// git may have packed the ref in this moment, and removed its directory.
+fn sync_if_there(path: &Path) -> Result<()> {
+    match sync(path) {
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    paths.take(if journal { 1 } else { usize::MAX }).try_for_each(synced)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn has_journal(_: &Path) -> bool {
-    false
-}
-
-#[cfg(target_os = "linux")]
-fn has_journal(directory: &Path) -> bool {
-    let Ok(system) = rustix::fs::statfs(directory) else { return false };
-    match system.f_type {
-        XFS_MAGIC => true,
-        EXT4_MAGIC => ext4_has_journal(directory).unwrap_or(false),
-        _ => false,
+        synced => synced,
     }
 }
 
-/// ext2, ext3 and ext4 share a magic number, and each of them can lack a journal: the kernel tells which task writes
-/// it. Where that cannot be read (in some containers), the slow way is taken.
+fn write_out(file: &File, path: &Path) -> Result<()> {
+    wait_for_write_out(file).map_err(|error| Error::io(format!("write out {}", path.display()), error))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn method_of(_: &Path) -> Method {
+    Method::EachFile
+}
+
 #[cfg(target_os = "linux")]
-fn ext4_has_journal(directory: &Path) -> Option<bool> {
+fn method_of(directory: &Path) -> Method {
+    match rustix::fs::statfs(directory).map(|system| system.f_type) {
+        Ok(XFS_MAGIC) => Method::Journal,
+        Ok(EXT4_MAGIC) => ext4_method(directory).unwrap_or(Method::EachFile),
+        _ => Method::EachFile,
+    }
+}
+
+/// ext2, ext3 and ext4 share a magic number, and each of them can lack a journal: ext4's driver tells which task writes
+/// it. Where that cannot be read (in some containers), `None`.
+#[cfg(target_os = "linux")]
+fn ext4_method(directory: &Path) -> Option<Method> {
     let device = fs::metadata(directory).ok()?.dev();
     let link = format!("/sys/dev/block/{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
     let name = fs::read_link(link).ok()?.file_name()?.to_owned();
     let task = fs::read_to_string(Path::new("/sys/fs/ext4").join(name).join("journal_task")).ok()?;
-    Some(task.trim().parse::<u32>().is_ok())
-}
-
-#[cfg(target_os = "linux")]
-fn sync_range(file: &File, flags: libc::c_uint) -> std::io::Result<()> {
-    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is handed over.
-    #[expect(unsafe_code, reason = "no maintained crate wraps this call")]
-    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
-    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-}
-
-/// A hint: what fails here fails again, and is reported, when it is waited for.
-#[cfg(target_os = "linux")]
-fn start_writing_out(file: &File) {
-    _ = sync_range(file, libc::SYNC_FILE_RANGE_WRITE);
+    Some(if task.trim().parse::<u32>().is_ok() { Method::Journal } else { Method::NameWithFile })
 }
 
 #[cfg(target_os = "linux")]
 fn wait_for_write_out(file: &File) -> std::io::Result<()> {
     let flags =
         libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-    sync_range(file, flags)
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; no memory is handed over.
+    #[expect(unsafe_code, reason = "no maintained crate wraps this call")]
+    let result = unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, flags) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn start_writing_out(_: &File) {}
 
 #[cfg(not(target_os = "linux"))]
 fn wait_for_write_out(file: &File) -> std::io::Result<()> {

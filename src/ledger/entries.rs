@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::layout::{self, CONFIG, DEFAULT_FLAT_LIMIT, ROOT, SHARDS, TASKS};
 use super::objects::Objects;
+use super::pack::builder::PackBuilder;
 use super::tree::{MODE_DIRECTORY, MODE_FILE, RawTree};
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
@@ -16,8 +17,11 @@ use crate::error::{Error, Result};
 /// A commit's tree, its directories read when first needed. After [`EntryTree::add`] it is the next commit's tree.
 pub(super) struct EntryTree<'r> {
     objects: Rc<Objects<'r>>,
-    directories: HashMap<String, Option<RawTree>>,
+    directories: Directories,
 }
+
+/// Directories by path; `None` for one that is known not to be there.
+pub(super) type Directories = HashMap<String, Option<RawTree>>;
 
 /// Whether a task is in the tree.
 pub(super) enum Located {
@@ -51,6 +55,16 @@ impl<'r> EntryTree<'r> {
     pub fn open(objects: Rc<Objects<'r>>, root: Option<Oid>) -> Result<Self> {
         let tree = root.map_or_else(|| Ok(RawTree::empty(objects.oid_size())), |id| objects.tree(id))?;
         Ok(Self { objects, directories: HashMap::from([(String::new(), Some(tree))]) })
+    }
+
+    /// A tree whose directories are known already, as [`Self::into_directories`] gave them.
+    pub fn with(objects: Rc<Objects<'r>>, directories: Directories) -> Self {
+        Self { objects, directories }
+    }
+
+    /// What is known of the tree.
+    pub fn into_directories(self) -> Directories {
+        self.directories
     }
 
     /// The tree of the commit `tip`; `None` for a ledger that has no commit yet.
@@ -126,10 +140,10 @@ impl<'r> EntryTree<'r> {
         Ok(if full { layout::sharded_path(task_id) } else { layout::flat_path(task_id) })
     }
 
-    /// Adds files and writes each directory on the way to them once, innermost first.
+    /// Adds files, and writes each directory on the way to them once into `pack`, innermost first.
     ///
     /// Returns the id of the new root.
-    pub fn add(&mut self, files: &[(&str, Oid)]) -> Result<Oid> {
+    pub fn add(&mut self, files: &[(&str, Oid)], pack: &mut PackBuilder) -> Result<Oid> {
         let mut changed = BTreeSet::new();
         for (path, blob) in files {
             let (directory, name) = split(path);
@@ -139,13 +153,12 @@ impl<'r> EntryTree<'r> {
                 above = split(above).0;
             }
         }
-        let objects = Rc::clone(&self.objects);
         for (_, path) in changed {
-            let id = objects.write(ObjectType::Tree, self.directory_mut(path)?.bytes())?;
+            let id = pack.add_tree(path, self.directory_mut(path)?.bytes())?;
             let (parent, name) = split(path);
             self.directory_mut(parent)?.set(name, MODE_DIRECTORY, id);
         }
-        objects.write(ObjectType::Tree, self.directory_mut("")?.bytes())
+        pack.add_tree("", self.directory_mut("")?.bytes())
     }
 
     /// The bytes of a file; `None` where there is none, or where a partial clone left it out.

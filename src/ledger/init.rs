@@ -2,16 +2,19 @@
 
 use std::rc::Rc;
 
-use git2::ObjectType;
+use git2::{ObjectType, Oid};
 
 use super::checkout::NewFile;
-use super::commit::CommitId;
+use super::commit::{self, CommitId};
 use super::entries::EntryTree;
+use super::git_error;
 use super::locate::{self, Branch};
 use super::lock::{Deadline, WriterLock};
+use super::pack::builder::PackBuilder;
 use super::publish::{Publication, Published};
 use super::settings::Settings;
 use super::sharing::Sharing;
+use super::zlib::Effort;
 use super::{Ledger, Place, prepare_libgit2, state_directory};
 use crate::error::{Error, Result};
 
@@ -84,7 +87,7 @@ pub fn initialise(
         },
     };
     let branch = found.clone().map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
-    let ledger = Ledger::new(opened, settings, branch, place);
+    let ledger = Ledger::new(opened, settings, branch, place)?;
     let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created
@@ -136,10 +139,10 @@ impl Ledger {
             }
             _ => (path, text.to_owned()),
         });
-        let blob = |(path, text): &(&'static str, String)| {
-            Ok((*path, objects.write(ObjectType::Blob, text.as_bytes())?))
-        };
-        let blobs = template.iter().map(blob).collect::<Result<Vec<_>>>()?;
+        let id = |text: &str| Oid::hash_object_ext(ObjectType::Blob, text.as_bytes(), objects.format());
+        let blob = |(path, text): &(&'static str, String)| Ok((*path, id(text)?));
+        let blobs = template.iter().map(blob).collect::<std::result::Result<Vec<_>, git2::Error>>();
+        let blobs = blobs.map_err(git_error("hash an object"))?;
         let files = blobs.iter().zip(&template);
         let files: Vec<_> = files
             .map(|((path, blob), (_, text))| NewFile { path, blob: *blob, bytes: text.as_bytes() })
@@ -148,17 +151,19 @@ impl Ledger {
         loop {
             let expected = self.branch.local_tip(&self.repository)?.unwrap_or_else(|| self.zero());
             let parent = self.branch.tip(&self.repository)?;
-            let root = EntryTree::at(&objects, parent)?.add(&blobs)?;
-            let tip = self.write_commit(
-                &objects,
-                root,
-                parent,
-                "audit: init ledger
-",
-            )?;
-            objects.make_durable()?;
+            let mut pack = PackBuilder::new(objects.format(), Effort::Space);
+            for (_, text) in &template {
+                pack.add(ObjectType::Blob, text.as_bytes())?;
+            }
+            let root = EntryTree::at(&objects, parent)?.add(&blobs, &mut pack)?;
+            let now = self.place.clock.now().timestamp();
+            let commit = commit::render(root, parent, &self.identities(), now, now, "audit: init ledger\n");
+            let tip = pack.add(ObjectType::Commit, &commit)?;
+            objects.mend_loose(pack.ids())?;
+            let stored = self.packs().store(pack)?;
             let published = publication.publish(&files, expected, tip, "audit: init ledger")?;
             if matches!(published, Published::Moved) {
+                stored.release();
                 return Ok(());
             }
         }

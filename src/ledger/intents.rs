@@ -6,8 +6,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::Ledger;
-use super::append::{AddedFile, Request};
+use super::Request;
 use super::checkout::Checkout;
+use super::pass::AddedFile;
 use crate::entry::parse;
 use crate::error::{Error, Result};
 

@@ -8,7 +8,6 @@ use git2::{BranchType, ErrorCode, Oid, Repository};
 use super::entries::EntryTree;
 use super::objects::Objects;
 use super::settings::Settings;
-use super::sharing::Sharing;
 use super::{Place, git_error};
 use crate::error::{Error, Result};
 
@@ -221,7 +220,7 @@ pub(super) fn holds_ledger(repository: &Repository, commit: Oid) -> Result<bool>
 }
 
 fn tree_of(repository: &Repository, commit: Oid) -> Result<EntryTree<'_>> {
-    let objects = Rc::new(Objects::new(repository, PathBuf::new(), Sharing::none())?);
+    let objects = Rc::new(Objects::new(repository, PathBuf::new())?);
     EntryTree::at(&objects, Some(commit))
 }
 

@@ -2,7 +2,9 @@
 //! repository from racing each other. Correctness never rests on the lock, only on the ref's compare-and-swap.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::sharing::Sharing;
@@ -26,6 +28,14 @@ impl Deadline {
         self.started.elapsed() >= self.timeout
     }
 
+    fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.started.elapsed())
+    }
+
+    fn busy(&self, what: &str) -> Error {
+        Error::Busy { what: what.to_owned(), waited: self.started.elapsed() }
+    }
+
     /// Sleeps a little before the next try; longer with each `attempt`, and not in step with other processes.
     ///
     /// # Errors
@@ -33,7 +43,7 @@ impl Deadline {
     pub(super) fn pause(&self, attempt: u32, what: &str) -> Result<()> {
         let waited = self.started.elapsed();
         let Some(left) = self.timeout.checked_sub(waited).filter(|left| !left.is_zero()) else {
-            return Err(Error::Busy { what: what.to_owned(), waited });
+            return Err(self.busy(what));
         };
         let step = Duration::from_micros(500) * 2_u32.pow(attempt.min(6));
         let jitter =
@@ -49,7 +59,44 @@ pub(super) struct WriterLock {
 }
 
 impl WriterLock {
+    /// The lock, if nobody holds it.
+    pub fn try_acquire(directory: &Path, sharing: Sharing) -> Result<Option<Self>> {
+        let (file, path) = Self::open(directory, sharing)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(Self::failed(&path, error)),
+        }
+    }
+
+    /// Waits for the lock.
     pub fn acquire(directory: &Path, sharing: Sharing, deadline: Deadline) -> Result<Self> {
+        let (file, path) = Self::open(directory, sharing)?;
+        match file.try_lock() {
+            Ok(()) => return Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(Self::failed(&path, error)),
+        }
+        // The system wakes one that waits, which no polling can do as soon; but it knows no deadline. A thread that is
+        // left waiting lets the lock go as soon as it gets it.
+        let (sender, receiver) = mpsc::channel();
+        let waiter = move || {
+            let locked = file.lock();
+            _ = sender.send(locked.map(|()| file));
+        };
+        std::thread::Builder::new().spawn(waiter).map_err(|error| Self::failed(&path, error))?;
+        match receiver.recv_timeout(deadline.left()) {
+            Ok(Ok(file)) => Ok(Self { _file: file }),
+            Ok(Err(error)) => Err(Self::failed(&path, error)),
+            Err(_) => Err(deadline.busy("the ledger's writer lock")),
+        }
+    }
+
+    fn failed(path: &Path, error: io::Error) -> Error {
+        Error::io(format!("lock {}", path.display()), error)
+    }
+
+    fn open(directory: &Path, sharing: Sharing) -> Result<(File, PathBuf)> {
         let path = directory.join("lock");
         let is_new = !path.exists();
         fs::create_dir_all(directory)
@@ -60,16 +107,6 @@ impl WriterLock {
             sharing.apply_to_directory(directory);
             sharing.apply_to_file(&path);
         }
-        let mut attempt = 0;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(TryLockError::WouldBlock) => deadline.pause(attempt, "the ledger's writer lock")?,
-                Err(TryLockError::Error(error)) => {
-                    return Err(Error::io(format!("lock {}", path.display()), error));
-                }
-            }
-            attempt += 1;
-        }
+        Ok((file, path))
     }
 }

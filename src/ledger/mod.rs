@@ -1,10 +1,13 @@
 //! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2.
 //!
 //! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
-//! - [`objects`], [`loose`], [`tree`], [`commit`]: git objects as bytes · [`durability`]: surviving a power cut
-//!   · [`layout`], [`entries`]: where entries are
-//! - [`append`]: the one way in · [`publish`]: moving the branch and every working tree that shows it · [`lock`]: waiting
+//! - [`objects`], [`loose`], [`zlib`], [`tree`], [`commit`]: git objects as bytes · [`pack`]: how new ones reach the disk
+//!   · [`durability`]: surviving a power cut · [`layout`], [`entries`]: where entries are
+//! - [`append`]: the one way in, of [`request`]s, by a [`pass`] that a [`queue`] of writers shares · [`bulk`]: very many of them
+//!   · [`publish`]: moving the branch and every working tree that shows it
+//!   · [`branch_file`]: the move itself · [`lock`]: waiting
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
+//! - [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
 //!
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
@@ -17,6 +20,8 @@ use chrono::{DateTime, Utc};
 use git2::Repository;
 
 mod append;
+mod branch_file;
+mod bulk;
 mod checkout;
 mod commit;
 mod durability;
@@ -30,20 +35,32 @@ mod locate;
 mod lock;
 mod loose;
 mod objects;
+mod pack;
+mod packing;
+mod pass;
 mod publish;
+mod queue;
+mod request;
 mod settings;
 mod sharing;
+mod spool;
 mod tree;
 mod view;
 mod worktree_file;
+mod zlib;
 
-pub use append::{Appended, Receipt, Request};
+pub use append::{Appended, Naming, Receipt};
+pub use bulk::Bulk;
 pub use commit::CommitId;
+pub use durability::Durability;
 pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};
 pub use lock::Deadline;
+pub use packing::Packed;
+pub use request::Request;
 pub use settings::ConfigVariables;
+pub use spool::{Spool, Spooled, Waiting};
 pub use view::{Stored, View};
 
 use crate::error::{Error, Result};
@@ -65,6 +82,10 @@ pub struct Place {
     pub config: ConfigVariables,
     /// `GIT_AUTHOR_*`, `GIT_COMMITTER_*`, `EMAIL`
     pub identity: IdentityVariables,
+    /// `--durability`; `None` leaves it to the configuration.
+    pub durability: Option<Durability>,
+    /// The user's directory for what programs keep: `XDG_STATE_HOME`, else `~/.local/state`.
+    pub state_home: Option<PathBuf>,
     /// `PATH`, to find `git` where the branch is checked out.
     pub search_path: Option<std::ffi::OsString>,
     /// The time.
@@ -99,6 +120,10 @@ pub struct Ledger {
     branch: Branch,
     /// Set when this ledger has written the pin itself.
     is_pinned_now: Cell<bool>,
+    durability: Cell<Durability>,
+    continuation: Cell<Option<pass::Continuation>>,
+    /// Where a stale lock of the branch went, if there was one in the way.
+    stale_lock: Cell<Option<PathBuf>>,
     place: Place,
 }
 
@@ -113,20 +138,24 @@ impl Ledger {
         let settings = Settings::of(&opened.main, &place.config)?;
         let branch = locate::find_branch(&opened, &settings)?
             .ok_or_else(|| Error::NoLedger(place.directory.clone()))?;
-        let ledger = Self::new(opened, settings, branch, place);
+        let ledger = Self::new(opened, settings, branch, place)?;
         if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
     }
 
-    fn new(opened: Opened, settings: Settings, branch: Branch, place: &Place) -> Self {
+    fn new(opened: Opened, settings: Settings, branch: Branch, place: &Place) -> Result<Self> {
         let Opened { main: repository, linked_work_tree, .. } = opened;
-        Self {
+        let durability = place.durability.map_or_else(|| settings.durability(), Ok)?;
+        Ok(Self {
+            durability: Cell::new(durability),
+            continuation: Cell::new(None),
+            stale_lock: Cell::new(None),
             repository,
             linked_work_tree,
             settings,
             branch,
             is_pinned_now: Cell::new(false),
             place: place.clone(),
-        }
+        })
     }
 
     /// Whether the branch is a ledger: a branch can be pinned before `init`. One whose `.audit` was removed from the
@@ -154,8 +183,30 @@ impl Ledger {
     }
 
     fn objects(&self) -> Result<objects::Objects<'_>> {
-        let set_aside = self.state_directory().join("set-aside/objects");
-        objects::Objects::new(&self.repository, set_aside, sharing::Sharing::of(&self.settings))
+        objects::Objects::new(&self.repository, self.state_directory().join("set-aside/objects"))
+    }
+
+    fn sharing(&self) -> sharing::Sharing {
+        sharing::Sharing::of(&self.settings)
+    }
+
+    fn identities(&self) -> identity::Identities {
+        identity::Identities::resolve(&self.place.identity, &self.settings)
+    }
+
+    fn syncing(&self) -> durability::Syncing {
+        durability::Syncing::on(self.repository.commondir(), self.durability.get())
+    }
+
+    fn packs(&self) -> pack::store::Store {
+        let directory = self.repository.commondir().join("objects/pack");
+        pack::store::Store {
+            format: self.repository.object_format(),
+            shelf: pack::shelf::Shelf::new(&self.state_directory(), &directory, self.sharing()),
+            directory,
+            sharing: self.sharing(),
+            syncing: self.syncing(),
+        }
     }
 }
 

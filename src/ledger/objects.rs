@@ -1,24 +1,21 @@
-//! The object database: bounded reads, and writes that can be made durable and are checked.
+//! Reading the object database, within bounds.
 //!
-//! Loose objects are read and written here and not through libgit2, which spins for ever on a truncated one, believes
-//! a header that claims gigabytes, takes an empty file for the object it is asked to write, and hides the error of a
-//! directory's fsync. Packed objects and alternates come through libgit2.
+//! Loose objects are read here and not through libgit2, which spins for ever on a truncated one and believes a header
+//! that claims gigabytes. Packed objects and alternates come through libgit2.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, ObjectFormat, ObjectType, Odb, Oid, Repository};
 
 use super::commit::Commit;
-use super::durability::Barrier;
-use super::git_error;
-use super::loose::Codec;
-use super::sharing::Sharing;
 use super::tree::RawTree;
+use super::zlib::Zlib;
+use super::{git_error, loose};
 use crate::error::{Error, Result};
 
 /// No object of a ledger is nearly as large: an entry has at most 1 MiB, a flat tree of 100,000 entries 5 MB.
@@ -27,7 +24,7 @@ const MAX_OBJECT_BYTES: usize = 64 << 20;
 /// A walk reads thousands of objects, most of them packed: it should not look for a file for each.
 const READS_BEFORE_LISTING: u32 = 64;
 
-/// Reads and writes objects of one repository.
+/// Reads objects of one repository.
 pub(super) struct Objects<'r> {
     odb: Odb<'r>,
     directory: PathBuf,
@@ -37,29 +34,27 @@ pub(super) struct Objects<'r> {
     reads: Cell<u32>,
     /// Names of the loose objects, per fan-out directory, listed when that pays.
     loose: Box<[OnceCell<HashSet<Oid>>; 256]>,
-    /// Loose objects that this process wrote after the listing.
-    written: RefCell<HashSet<Oid>>,
-    sharing: Sharing,
-    codec: RefCell<Codec>,
-    barrier: RefCell<Barrier>,
+    zlib: RefCell<Zlib>,
 }
 
 impl<'r> Objects<'r> {
-    pub fn new(repository: &'r Repository, set_aside: PathBuf, sharing: Sharing) -> Result<Self> {
+    pub fn new(repository: &'r Repository, set_aside: PathBuf) -> Result<Self> {
         let odb = repository.odb().map_err(git_error("open the object database"))?;
         let directory = repository.commondir().join("objects");
         Ok(Self {
             odb,
-            sharing,
             reads: Cell::new(0),
-            codec: RefCell::default(),
-            barrier: RefCell::new(Barrier::on(&directory)),
+            zlib: RefCell::default(),
             directory,
             set_aside,
             format: repository.object_format(),
             loose: Box::new([const { OnceCell::new() }; 256]),
-            written: RefCell::default(),
         })
+    }
+
+    /// How the repository hashes.
+    pub fn format(&self) -> ObjectFormat {
+        self.format
     }
 
     /// 20 or 32.
@@ -108,87 +103,14 @@ impl<'r> Objects<'r> {
             .ok_or_else(|| Error::Damaged(format!("tree {id} is not in the shape of a tree")))
     }
 
-    /// Stores an object, unless it is there already and intact. A damaged one of the same name is moved aside first.
-    pub fn write(&self, kind: ObjectType, content: &[u8]) -> Result<Oid> {
-        let id = Oid::hash_object_ext(kind, content, self.format).map_err(git_error("hash an object"))?;
-        let path = self.loose_path(id);
-        match self.read_loose(id, kind) {
-            Ok(None) => {}
-            Ok(Some(_)) => {
-                // Whoever wrote it may not have synced it.
-                let file = File::open(&path)
-                    .map_err(|error| Error::io(format!("open {}", path.display()), error))?;
-                self.barrier.borrow_mut().add(file, path)?;
-                return Ok(id);
-            }
-            Err(_) => _ = move_aside(&path, &self.set_aside)?,
-        }
-        let encoded = self.codec.borrow_mut().encode(kind.str(), content);
-        let encoded =
-            encoded.map_err(|why| Error::Damaged(format!("object {id} cannot be packed: {why}")))?;
-        let file = self
-            .create(&path, &encoded)
-            .map_err(|error| Error::io(format!("write {}", path.display()), error))?;
-        self.barrier.borrow_mut().add(file, path)?;
-        self.written.borrow_mut().insert(id);
-        Ok(id)
-    }
-
-    /// Returns when everything written since the last call survives a power cut. Objects come before the ref that
-    /// names them; the other order can lose more than the last entry.
-    pub fn make_durable(&self) -> Result<()> {
-        let durable = self.barrier.borrow_mut().wait();
-        if durable.is_err() {
-            // The system may have dropped what it could not write, and still call the next sync of the same file done.
-            // Nothing refers to these objects yet; the next try writes them anew.
-            self.written.borrow_mut().drain().for_each(|id| _ = fs::remove_file(self.loose_path(id)));
-        }
-        durable
-    }
-
-    /// Writes an object's file, reads it back, and gives it its name.
-    fn create(&self, path: &Path, encoded: &[u8]) -> io::Result<File> {
-        let directory = path.parent().unwrap_or(&self.directory);
-        // The name is git's own for unfinished objects: fsck passes over it and gc removes one that a crash left.
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = directory.join(format!("tmp_obj_{}_{}", std::process::id(), &name[..16]));
-        let open = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o444).open(&temporary);
-        let mut file = match open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Once more, because `git gc` removes directories that are empty.
-                self.create_fan_out(directory)?;
-                open().or_else(|_| self.create_fan_out(directory).and_then(|()| open()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&temporary).and_then(|()| open())
-            }
-            opened => opened,
-        }?;
-        let written = file.write_all(encoded).and_then(|()| {
-            let mut found = vec![0; encoded.len()];
-            file.read_exact_at(&mut found, 0)?;
-            if found != encoded {
-                return Err(io::Error::other("it reads back otherwise than it was written"));
-            }
-            self.sharing.apply_to_file(&temporary);
-            fs::rename(&temporary, path)
-        });
-        match written {
-            Ok(()) => Ok(file),
-            Err(error) => {
-                _ = fs::remove_file(&temporary);
-                Err(error)
+    /// Moves loose files of these objects aside that are damaged: git would meet them, whatever the packs hold. An
+    /// intact one does no harm.
+    pub fn mend_loose(&self, ids: impl Iterator<Item = Oid>) -> Result<()> {
+        for id in ids {
+            if self.may_be_loose(id) && self.loose_kind(id).is_err() {
+                move_aside(&self.loose_path(id), &self.set_aside)?;
             }
         }
-    }
-
-    fn create_fan_out(&self, directory: &Path) -> io::Result<()> {
-        match fs::create_dir(directory) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        self.sharing.apply_to_directory(directory);
-        self.barrier.borrow_mut().add_directory(&self.directory);
         Ok(())
     }
 
@@ -204,7 +126,7 @@ impl<'r> Objects<'r> {
         }
         let first = id.as_bytes()[0];
         let names = self.loose[usize::from(first)].get_or_init(|| self.list_fan_out(first));
-        names.contains(&id) || self.written.borrow().contains(&id)
+        names.contains(&id)
     }
 
     /// A directory that cannot be listed counts as empty: the object is then looked for through libgit2.
@@ -215,8 +137,16 @@ impl<'r> Objects<'r> {
         names.filter_map(|name| super::commit::parse_oid(&format!("{prefix}{name}"))).collect()
     }
 
-    /// `Ok(None)`: there is no such file.
     fn read_loose(&self, id: Oid, kind: ObjectType) -> Result<Option<Vec<u8>>> {
+        match self.loose_kind(id)? {
+            Some((found, content)) if found == kind => Ok(Some(content)),
+            Some((found, _)) => Err(wrong_kind(id, kind, found.str())),
+            None => Ok(None),
+        }
+    }
+
+    /// An object's loose file; `Ok(None)`: there is none.
+    fn loose_kind(&self, id: Oid) -> Result<Option<(ObjectType, Vec<u8>)>> {
         let path = self.loose_path(id);
         let file = match fs::read(&path) {
             Ok(file) => file,
@@ -224,16 +154,14 @@ impl<'r> Objects<'r> {
             Err(error) => return Err(Error::io(format!("read {}", path.display()), error)),
         };
         let damaged = |why: &str| Error::Damaged(format!("object file {} is damaged: {why}", path.display()));
-        let decoded = self.codec.borrow_mut().decode(&file, MAX_OBJECT_BYTES);
-        let (found, content) = decoded.map_err(|why| damaged(&why))?;
-        if found != kind.str() {
-            return Err(wrong_kind(id, kind, &found));
-        }
+        let decoded = loose::decode(&mut self.zlib.borrow_mut(), &file, MAX_OBJECT_BYTES);
+        let (kind, content) = decoded.map_err(|why| damaged(&why))?;
+        let kind = ObjectType::from_str(&kind).ok_or_else(|| damaged("it is of no known kind"))?;
         let hash = Oid::hash_object_ext(kind, &content, self.format).map_err(git_error("hash an object"))?;
         if hash != id {
             return Err(damaged("its content has another hash"));
         }
-        Ok(Some(content))
+        Ok(Some((kind, content)))
     }
 }
 

@@ -10,12 +10,13 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use git2::{ErrorCode, Oid};
+use git2::Oid;
 
+use super::Ledger;
+use super::branch_file::Move;
 use super::checkout::{Checkout, IndexVersion, NewFile};
 use super::lock::Deadline;
 use super::worktree_file::Placed;
-use super::{Ledger, durability, git_error};
 use crate::error::Result;
 
 /// How long a git command that holds some index's lock is waited for after the ref has moved.
@@ -83,31 +84,30 @@ impl<'l> Publication<'l> {
         for checkout in checkouts {
             self.stage_in(checkout, files, self.deadline)?;
         }
-        match self.ledger.move_ref(expected, new, log) {
-            Ok(None) => {}
-            Ok(Some(held)) => {
-                self.deadline.pause(self.attempt, &held)?;
-                self.attempt += 1;
-                return Ok(Published::Again);
-            }
-            // libgit2 can fail after the ref has moved, at the reflog.
-            Err(_)
-                if self
-                    .ledger
-                    .branch
-                    .local_tip(&self.ledger.repository)
-                    .is_ok_and(|tip| tip == Some(new)) => {}
-            Err(error) => return Err(error),
+        let held = match self.ledger.move_ref(expected, new, log)? {
+            Move::Done => None,
+            Move::Elsewhere => Some(format!("the branch {}", self.ledger.branch.reference)),
+            Move::Held(lock) => Some(lock.display().to_string()),
+        };
+        if let Some(held) = held {
+            self.deadline.pause(self.attempt, &held)?;
+            self.attempt += 1;
+            return Ok(Published::Again);
         }
         self.moved = true;
         self.settle(files);
-        self.ledger.sync_ref()?;
+        self.ledger.sync_ref_names()?;
         Ok(Published::Moved)
     }
 
     fn stage_in(&mut self, checkout: Checkout, files: &[NewFile<'_>], deadline: Deadline) -> Result<()> {
         self.paths.extend(files.iter().map(|file| file.path.to_owned()));
-        checkout.place_files(files, &self.ledger.state_directory(), &mut self.placed)?;
+        checkout.place_files(
+            files,
+            &self.ledger.state_directory(),
+            self.ledger.syncing(),
+            &mut self.placed,
+        )?;
         let recent = self.recent.iter().map(|(path, blob)| (path.as_str(), *blob));
         let entries: Vec<_> = recent.chain(files.iter().map(|file| (file.path, file.blob))).collect();
         let version = checkout.add_to_index(&entries, &self.ledger.place, deadline)?;
@@ -212,29 +212,6 @@ impl Drop for Publication<'_> {
 }
 
 impl Ledger {
-    /// What was in the way, where trying again from the new tip makes sense.
-    fn move_ref(&self, expected: Oid, new: Oid, log: &str) -> Result<Option<String>> {
-        let name = &self.branch.reference;
-        match self.repository.reference_matching(name, new, true, expected, log) {
-            Ok(_) => Ok(None),
-            Err(error) => match error.code() {
-                ErrorCode::Modified | ErrorCode::NotFound => Ok(Some(format!("the branch {name}"))),
-                ErrorCode::Locked => {
-                    let lock = self.repository.commondir().join(format!("{name}.lock"));
-                    Ok(Some(lock.display().to_string()))
-                }
-                _ => Err(git_error(format!("move {name}"))(error)),
-            },
-        }
-    }
-
-    /// Makes the ref durable: its file, and every directory up to `refs/heads`, which git made. One that git has
-    /// packed is git's to sync.
-    pub(super) fn sync_ref(&self) -> Result<()> {
-        let common = self.repository.commondir();
-        durability::sync_named(&common.join(&self.branch.reference), &common.join("refs/heads"))
-    }
-
     /// Paths recorded lately and still in the branch, so that an index which lost them since then gets them back with
     /// the next record.
     fn recent(&self) -> Vec<(String, Oid)> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{Config, ConfigLevel, Repository};
 
+use super::durability::Durability;
 use super::git_error;
 use crate::error::{Error, Result};
 
@@ -51,6 +52,12 @@ impl Settings {
     pub fn text(&self, key: &str) -> Option<String> {
         let given = self.overrides.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone());
         given.or_else(|| self.snapshot.as_ref()?.get_string(key).ok())
+    }
+
+    /// `audit.durability`
+    pub fn durability(&self) -> Result<Durability> {
+        let Some(word) = self.text("audit.durability") else { return Ok(Durability::default()) };
+        word.parse().map_err(|why| Error::Usage(format!("audit.durability is `{word}`; {why}")))
     }
 
     /// Writes `key` to the repository's own configuration file.

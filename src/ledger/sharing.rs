@@ -15,11 +15,6 @@ impl Sharing {
         Self::parse(&settings.text("core.sharedrepository").unwrap_or_default())
     }
 
-    /// What the umask says, for whoever only reads.
-    pub fn none() -> Self {
-        Self(0)
-    }
-
     fn parse(value: &str) -> Self {
         match value.to_ascii_lowercase().as_str() {
             "group" | "true" | "1" => Self(0o660),

@@ -23,6 +23,24 @@ pub(super) struct TreeEntry<'t> {
     oid_bytes: &'t [u8],
 }
 
+/// A change of a tree's bytes: `removed` bytes at `at` became `inserted` ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Splice {
+    pub at: usize,
+    pub removed: usize,
+    pub inserted: usize,
+}
+
+impl Splice {
+    /// The one change that makes `before` into `after`: all between what they have in common at both ends.
+    pub fn between(before: &[u8], after: &[u8]) -> Self {
+        let at = before.iter().zip(after).take_while(|(before, after)| before == after).count();
+        let ends = before[at..].iter().rev().zip(after[at..].iter().rev());
+        let end = ends.take_while(|(before, after)| before == after).count();
+        Self { at, removed: before.len() - at - end, inserted: after.len() - at - end }
+    }
+}
+
 impl TreeEntry<'_> {
     pub fn oid(&self) -> Oid {
         // The length was checked when the tree was parsed.
@@ -142,6 +160,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_splice_is_the_change(before in "[ab]{0,12}", after in "[ab]{0,12}") {
+            let Splice { at, removed, inserted } = Splice::between(before.as_bytes(), after.as_bytes());
+            let changed = [&before[..at], &after[at..at + inserted], &before[at + removed..]].concat();
+            prop_assert_eq!(changed, after);
+        }
+
         #[test]
         fn any_order_of_insertion_gives_the_bytes_git_would_write(names in prop::collection::btree_set("[a-c.0-]{1,4}", 0..20)) {
             let repository = tempfile::tempdir().unwrap();

@@ -21,6 +21,24 @@ pub struct Document {
     pub line: Option<usize>,
     /// The value.
     pub value: Result<Value, Invalid>,
+    /// Where there is no value: the text, as far as it was read.
+    pub text: Vec<u8>,
+}
+
+impl Document {
+    fn of(line: Option<usize>, value: Result<Value, Invalid>, text: Vec<u8>) -> Self {
+        let text = if value.is_err() { text } else { Vec::new() };
+        Self { line, value, text }
+    }
+}
+
+/// What an input that begins with `[` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrays {
+    /// A document that is no entry.
+    Refused,
+    /// Its elements are the documents.
+    Streamed,
 }
 
 /// The documents of one input.
@@ -31,12 +49,15 @@ pub struct Documents<R> {
     /// Lines read so far.
     lines: usize,
     state: State,
+    arrays: Arrays,
 }
 
 #[derive(PartialEq)]
 enum State {
     Start,
     Lines,
+    /// Inside the array.
+    Elements,
     End,
 }
 
@@ -48,9 +69,9 @@ enum Line {
 
 impl<R: Read> Documents<R> {
     /// Reads from `reader`.
-    pub fn new(reader: R) -> Self {
+    pub fn new(reader: R, arrays: Arrays) -> Self {
         let reader = BufReader::with_capacity(BUFFER_BYTES, reader);
-        Self { reader, again: Cursor::new(Vec::new()), lines: 0, state: State::Start }
+        Self { reader, again: Cursor::new(Vec::new()), lines: 0, state: State::Start, arrays }
     }
 
     /// Whether asking for the next document may wait for whoever writes the input.
@@ -63,6 +84,12 @@ impl<R: Read> Documents<R> {
     /// # Errors
     /// The input cannot be read.
     pub fn next_document(&mut self) -> io::Result<Option<Document>> {
+        if self.state == State::Start && self.arrays == Arrays::Streamed && self.begins_array()? {
+            self.state = State::Elements;
+        }
+        if self.state == State::Elements {
+            return self.next_element();
+        }
         if self.state == State::Start {
             self.state = State::Lines;
             if let Some(document) = self.read_first()? {
@@ -73,18 +100,18 @@ impl<R: Read> Documents<R> {
             if self.state == State::End {
                 return Ok(None);
             }
-            let value = match self.read_line()? {
+            let (value, text) = match self.read_line()? {
                 Line::End => {
                     self.state = State::End;
                     continue;
                 }
-                Line::TooLong => Err(too_long()),
+                Line::TooLong => (Err(too_long()), Vec::new()),
                 Line::Text(text) if text.trim_ascii().is_empty() => continue,
-                Line::Text(text) => parse::parse(text.trim_ascii_end()),
+                Line::Text(text) => (parse::parse(text.trim_ascii_end()), text),
             };
             // A line's own line number is always 1; the one in the input is in the document.
             let value = value.map_err(|invalid| Invalid { line: None, ..invalid });
-            return Ok(Some(Document { line: Some(self.lines), value }));
+            return Ok(Some(Document::of(Some(self.lines), value, text)));
         }
     }
 
@@ -98,10 +125,12 @@ impl<R: Read> Documents<R> {
                 Line::Text(text) if text.trim_ascii().is_empty() => {}
                 Line::Text(text) => break text,
                 Line::TooLong => {
-                    return Ok(Some(Document { line: Some(self.lines), value: Err(too_long()) }));
+                    return Ok(Some(Document::of(Some(self.lines), Err(too_long()), Vec::new())));
                 }
                 Line::End => {
-                    return Ok(Some(self.whole(Err(Invalid::whole("is empty: expected a JSON object")))));
+                    return Ok(Some(
+                        self.whole(Err(Invalid::whole("is empty: expected a JSON object")), Vec::new()),
+                    ));
                 }
             }
         };
@@ -131,13 +160,90 @@ impl<R: Read> Documents<R> {
         }
         // What was passed over in front of the document still counts for its line numbers.
         let shift = |line: usize| line + first_line - 1;
-        Ok(Some(self.whole(value.map_err(|invalid| Invalid { line: invalid.line.map(shift), ..invalid }))))
+        let value = value.map_err(|invalid| Invalid { line: invalid.line.map(shift), ..invalid });
+        Ok(Some(self.whole(value, whole)))
     }
 
     /// The document that is the whole input.
-    fn whole(&mut self, value: Result<Value, Invalid>) -> Document {
+    fn whole(&mut self, value: Result<Value, Invalid>, text: Vec<u8>) -> Document {
         self.state = State::End;
-        Document { line: None, value }
+        Document::of(None, value, text)
+    }
+
+    /// Passes over blanks; then, whether `[` comes next, which is passed over, too.
+    fn begins_array(&mut self) -> io::Result<bool> {
+        let begins = self.skip_blanks()? == Some(b'[');
+        if begins {
+            self.reader.consume(1);
+        }
+        // Lines count from where the first document is looked for.
+        self.lines += usize::from(begins);
+        Ok(begins)
+    }
+
+    /// The next byte that is not blank; `None` at the end.
+    fn skip_blanks(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            let Some(&next) = self.reader.fill_buf()?.first() else { return Ok(None) };
+            if !next.is_ascii_whitespace() {
+                return Ok(Some(next));
+            }
+            self.lines += usize::from(next == b'\n');
+            self.reader.consume(1);
+        }
+    }
+
+    /// The next element of the array. Where it ends is told by brackets alone, so that a bad element does not cost
+    /// those after it.
+    fn next_element(&mut self) -> io::Result<Option<Document>> {
+        let first = self.skip_blanks()?;
+        let line = self.lines;
+        let ended = |rule: &str| Some(Document::of(Some(line), Err(Invalid::whole(rule)), Vec::new()));
+        match first {
+            None => {
+                self.state = State::End;
+                return Ok(ended("the array does not end: `]` is missing"));
+            }
+            Some(b']') => {
+                self.reader.consume(1);
+                let after = self.skip_blanks()?;
+                self.state = State::End;
+                return Ok(after.and_then(|_| ended("there is text after the end of the array")));
+            }
+            Some(_) => {}
+        }
+        let mut element = Element::default();
+        let mut text = Vec::new();
+        let mut skipped = 0;
+        loop {
+            let buffer = self.reader.fill_buf()?;
+            if buffer.is_empty() {
+                break;
+            }
+            let length = buffer.iter().position(|byte| element.ends_before(*byte)).unwrap_or(buffer.len());
+            let ends = length < buffer.len();
+            self.lines += buffer[..length].iter().filter(|byte| **byte == b'\n').count();
+            let room = (MAX_DOCUMENT_BYTES + 1).saturating_sub(text.len()).min(length);
+            text.extend_from_slice(&buffer[..room]);
+            skipped += length - room;
+            let comma = ends && buffer[length] == b',';
+            self.reader.consume(length + usize::from(comma));
+            if ends {
+                break;
+            }
+            if skipped > MAX_SKIPPED_BYTES {
+                self.state = State::End;
+                break;
+            }
+        }
+        let value = if text.len() > MAX_DOCUMENT_BYTES {
+            Err(too_long())
+        } else {
+            parse::parse(text.trim_ascii_end())
+        };
+        let within = value.as_ref().err().and_then(|invalid| invalid.line).unwrap_or(1);
+        let value = value.map_err(|invalid| Invalid { line: None, ..invalid });
+        Ok(Some(Document::of(Some(line + within - 1), value, text)))
     }
 
     fn read_again(&mut self, text: Vec<u8>, first_line: usize) {
@@ -172,6 +278,37 @@ impl<R: Read> Documents<R> {
     }
 }
 
+/// How deep in brackets, and whether in a string, the bytes of an element so far lead.
+#[derive(Default)]
+struct Element {
+    depth: usize,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Element {
+    /// Whether the element ends before `byte`; else takes it in.
+    fn ends_before(&mut self, byte: u8) -> bool {
+        if self.in_string {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = true,
+                b'"' => self.in_string = false,
+                _ => {}
+            }
+            return false;
+        }
+        match byte {
+            b'"' => self.in_string = true,
+            b'{' | b'[' => self.depth += 1,
+            b',' | b']' if self.depth == 0 => return true,
+            b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        false
+    }
+}
+
 fn too_long() -> Invalid {
     Invalid::whole(format!("is over {} MiB; an entry is at most 1 MiB", MAX_DOCUMENT_BYTES >> 20))
 }
@@ -186,7 +323,7 @@ mod tests {
     use super::*;
 
     fn read(input: &str) -> Vec<(Option<usize>, Result<Value, Invalid>)> {
-        let mut documents = Documents::new(input.as_bytes());
+        let mut documents = Documents::new(input.as_bytes(), Arrays::Streamed);
         std::iter::from_fn(|| documents.next_document().unwrap())
             .map(|document| (document.line, document.value))
             .collect()
@@ -242,6 +379,29 @@ mod tests {
         let endless = read(&"\0".repeat(80 << 20));
         assert!(matches!(&endless[..], [(_, Err(_))]), "{endless:?}");
         assert!(read(&"[".repeat(5 << 20))[0].1.as_ref().unwrap_err().rule.contains("4 MiB"));
+    }
+
+    #[test]
+    fn a_bad_element_of_an_array_does_not_lose_the_others() {
+        let found = read(
+            "\n[\n  {\"task_id\": \"a]\\\",[\"},\n  {\"x\": nonsense,\n \"y\"},\n  {\n\"task_id\": [1, {}]}\n]\n",
+        );
+        let lines: Vec<_> = found.iter().map(|(line, value)| (line.unwrap(), value.is_ok())).collect();
+        assert_eq!(lines, [(3, true), (4, false), (6, true)], "{found:?}");
+        assert_eq!(found[0].1.as_ref().unwrap()["task_id"], "a]\",[");
+        assert!(read("[]").is_empty());
+        assert!(
+            matches!(&read("[{}, ")[..], [(_, Ok(_)), (_, Err(invalid))] if invalid.rule.contains("does not end"))
+        );
+        assert!(
+            matches!(&read("[{}] x")[..], [(_, Ok(_)), (_, Err(invalid))] if invalid.rule.contains("after the end"))
+        );
+        assert!(matches!(&read("[{},,{}]")[..], [(_, Ok(_)), (_, Err(_)), (_, Ok(_))]));
+        let long = format!("[{{}}, {{\"title\": \"{}\"}}, {{}}]", "x".repeat(3 * MAX_DOCUMENT_BYTES));
+        assert_eq!(
+            read(&long).iter().map(|(_, value)| value.is_ok()).collect::<Vec<_>>(),
+            [true, false, true]
+        );
     }
 
     #[test]

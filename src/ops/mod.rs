@@ -9,7 +9,10 @@ use crate::entry::Entry;
 use crate::ledger::{CommitId, Deadline, Place, Recorded, Stored};
 
 pub mod documents;
+pub mod flush;
+pub mod import;
 pub mod init;
+pub mod input;
 pub mod log;
 pub mod path;
 pub mod record;

@@ -1,34 +1,18 @@
 //! `git audit record`: finished tasks into the ledger. A bad entry never loses a good one.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
-
-use super::documents::{Document, Documents};
-use super::{Context, init};
-use crate::entry::parse::{Invalid, pointer_to};
-use crate::entry::{TaskId, Timestamp, validate};
+use super::documents::Arrays;
+use super::input::{Field, Incoming, Origin, Problem, Reading, Source};
+use super::{Context, flush, init};
+use crate::entry::TaskId;
+use crate::entry::parse::Invalid;
 use crate::error::{Error, Result};
-use crate::ledger::{self, Ledger, Receipt, Request};
+use crate::ledger::{self, Durability, Ledger, Naming, Receipt, Request, Spool, Spooled};
 
 /// Entries that share one pass are held in memory until it is done.
 const MAX_PASS_ENTRIES: usize = 256;
 const MAX_PASS_BYTES: usize = 8 << 20;
-
-/// Where entries come from.
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// Any stream, under the name that messages give it.
-    Stream(String, Box<dyn Read>),
-    /// Nothing but the fields given by flags.
-    Fields,
-}
-
-/// A field given beside the input: the keys that lead to it, and its value.
-pub type Field = (&'static [&'static str], Value);
 
 /// What the caller wants recorded, and how.
 pub struct RecordOptions {
@@ -38,6 +22,8 @@ pub struct RecordOptions {
     pub fields: Vec<Field>,
     /// Make the ledger where there is none.
     pub init: bool,
+    /// What cannot be recorded waits in the spool, and is no error.
+    pub best_effort: bool,
 }
 
 /// What happens while recording, as it happens.
@@ -48,6 +34,8 @@ pub enum Progress<'p> {
         task_id: &'p TaskId,
         /// What became of it.
         receipt: &'p Receipt,
+        /// How durable that is.
+        durability: Durability,
         /// Where it was given.
         origin: &'p Origin,
     },
@@ -55,49 +43,22 @@ pub enum Progress<'p> {
     Began(&'p str),
     /// The branch was not pinned; it is now.
     Pinned(&'p str),
-    /// The branch could not be pinned. The entries are recorded all the same.
-    Unpinned(&'p Error),
+    /// Something that is no failure of the record, such as that the branch could not be pinned.
+    Warning(&'p Error),
     /// An input is not an entry; it was not recorded.
     Invalid(&'p Problem),
     /// An entry that an interrupted run had left behind was completed.
     Healed(&'p TaskId),
-}
-
-/// Where an entry was given.
-#[derive(Clone, Debug)]
-pub struct Origin {
-    /// The file's name, or what the stream is called; `None` for flags alone.
-    pub source: Option<String>,
-    /// The line, from 1, where the input has several.
-    pub line: Option<usize>,
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(self.source.as_deref().unwrap_or("the flags"))?;
-        self.line.map_or(Ok(()), |line| write!(formatter, ":{line}"))
-    }
-}
-
-/// What is wrong with an input, and where.
-#[derive(Debug)]
-pub struct Problem {
-    /// Where it was given.
-    pub origin: Origin,
-    /// What is wrong there.
-    pub invalid: Invalid,
-}
-
-impl std::fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { origin, invalid } = self;
-        let line = origin.line.or(invalid.line);
-        write!(formatter, "{}", Origin { line, ..origin.clone() })?;
-        if let Some(column) = invalid.column.filter(|_| line.is_some()) {
-            write!(formatter, ":{column}")?;
-        }
-        write!(formatter, ": {invalid}")
-    }
+    /// A killed process had left the branch's lock; it was moved here.
+    StaleLock(&'p PathBuf),
+    /// Entries could not be recorded, and wait in these files now.
+    Spooled(&'p Error, &'p [PathBuf]),
+    /// An invalid input waits in this file for a person.
+    Kept(&'p PathBuf),
+    /// It could neither be recorded nor be kept. This is what it was.
+    Lost(&'p Error, String),
+    /// Entries that had been waiting in the spool were recorded.
+    Flushed(&'p flush::FlushOutcome),
 }
 
 /// How it went, in numbers.
@@ -111,22 +72,27 @@ pub struct RecordOutcome {
     pub differing: usize,
     /// Inputs that are not entries.
     pub invalid: usize,
+    /// Entries that wait in the spool.
+    pub spooled: usize,
+    /// Whether packs have piled up: `git audit flush` puts them together.
+    pub packing_due: bool,
 }
 
 /// Records everything the sources hold.
 ///
 /// # Errors
 /// No repository or ledger, a lock past the deadline, I/O. Invalid input is not an error here: it is handed to
-/// `progress` and counted.
+/// `progress` and counted. With `best_effort` there is none but those of `progress` itself.
 pub fn run(
     context: &Context,
     options: RecordOptions,
     progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<RecordOutcome> {
-    let RecordOptions { sources, fields, init: make_ledger } = options;
+    let RecordOptions { sources, fields, init: make_ledger, best_effort } = options;
     let mut recording = Recording {
         context,
         make_ledger,
+        best_effort,
         ledger: None,
         names_one_task: fields.iter().any(|(keys, _)| *keys == ["task_id"]),
         pass: Vec::new(),
@@ -134,16 +100,20 @@ pub fn run(
         outcome: RecordOutcome::default(),
         progress,
     };
+    let reading =
+        Reading { fields: &fields, arrays: Arrays::Refused, authored: false, clock: context.place.clock };
     for source in sources {
-        recording.read(source, &fields)?;
+        reading.read(source, &mut |incoming| recording.take(incoming))?;
     }
     recording.flush()?;
+    recording.flush_spool()?;
     Ok(recording.outcome)
 }
 
 struct Recording<'c> {
     context: &'c Context,
     make_ledger: bool,
+    best_effort: bool,
     ledger: Option<Ledger>,
     /// `--task-id` was given: there can be one entry only, and nothing is recorded before that is known.
     names_one_task: bool,
@@ -154,79 +124,35 @@ struct Recording<'c> {
 }
 
 impl Recording<'_> {
-    fn read(&mut self, source: Source, fields: &[Field]) -> Result<()> {
-        let (name, reader): (_, Box<dyn Read>) = match source {
-            Source::Fields => {
-                let empty = Document { line: None, value: Ok(Value::Object(Map::new())) };
-                return self.add(None, empty, fields);
-            }
-            Source::Stream(name, reader) => (name, reader),
-            Source::File(path) => {
-                let name = path.display().to_string();
-                let origin = Origin { source: Some(name.clone()), line: None };
-                if fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
-                    let invalid = Invalid::whole("is a directory; name the files in it");
-                    return self.refuse(&Problem { origin, invalid });
-                }
-                match File::open(&path) {
-                    Ok(file) => (name, Box::new(file)),
-                    Err(error) => {
-                        let invalid = Invalid::whole(format!("cannot be read: {error}"));
-                        return self.refuse(&Problem { origin, invalid });
-                    }
-                }
-            }
+    fn take(&mut self, incoming: Incoming) -> Result<()> {
+        let (request, origin) = match incoming {
+            Incoming::Invalid(problem, text) => return self.refuse(&problem, &text),
+            Incoming::MayWait if self.names_one_task => return Ok(()),
+            Incoming::MayWait => return self.flush(),
+            Incoming::Request(request, origin) => (request, origin),
         };
-        let mut documents = Documents::new(reader);
-        loop {
-            let document = match documents.next_document() {
-                Ok(Some(document)) => document,
-                Ok(None) => break,
-                Err(error) => {
-                    let origin = Origin { source: Some(name), line: None };
-                    return self.refuse(&Problem {
-                        origin,
-                        invalid: Invalid::whole(format!("cannot be read: {error}")),
-                    });
-                }
-            };
-            self.add(Some(&name), document, fields)?;
-            if documents.may_wait() && !self.names_one_task {
-                // Whoever feeds us may be waiting for the receipt of what we have.
-                self.flush()?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, source: Option<&str>, document: Document, fields: &[Field]) -> Result<()> {
-        let Document { line, value } = document;
-        let origin = Origin { source: source.map(str::to_owned), line };
         if self.names_one_task && !self.pass.is_empty() {
             let text = format!(
                 "--task-id names one task, but there are several in the input ({origin} is the second)"
             );
             return Err(Error::Usage(text));
         }
-        let now = Timestamp::from_clock(self.context.place.clock.now());
-        let request = value.and_then(|given| {
-            let given = with_fields(given, fields)?;
-            Request::new(validate::entry(given.clone(), now)?, given)
-        });
-        match request {
-            Err(invalid) => self.refuse(&Problem { origin, invalid }),
-            Ok(request) => {
-                self.pass_bytes += request.size_bytes();
-                self.pass.push((request, origin));
-                let full = self.pass.len() >= MAX_PASS_ENTRIES || self.pass_bytes >= MAX_PASS_BYTES;
-                if full { self.flush() } else { Ok(()) }
-            }
-        }
+        self.pass_bytes += request.size_bytes();
+        self.pass.push((request, origin));
+        let full = self.pass.len() >= MAX_PASS_ENTRIES || self.pass_bytes >= MAX_PASS_BYTES;
+        if full { self.flush() } else { Ok(()) }
     }
 
-    fn refuse(&mut self, problem: &Problem) -> Result<()> {
+    fn refuse(&mut self, problem: &Problem, text: &[u8]) -> Result<()> {
         self.outcome.invalid += 1;
-        (self.progress)(Progress::Invalid(problem))
+        (self.progress)(Progress::Invalid(problem))?;
+        if !self.best_effort || text.is_empty() {
+            return Ok(());
+        }
+        match self.keep(&[Spooled::Text(text)], &problem.to_string()) {
+            Ok(files) => files.iter().try_for_each(|file| (self.progress)(Progress::Kept(file))),
+            Err(error) => (self.progress)(Progress::Lost(&error, String::from_utf8_lossy(text).into_owned())),
+        }
     }
 
     /// Records what is waiting.
@@ -236,21 +162,41 @@ impl Recording<'_> {
         }
         self.pass_bytes = 0;
         let (requests, origins): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pass).into_iter().unzip();
+        match self.append(&requests) {
+            Ok(appended) => self.tell(&requests, origins, &appended),
+            Err(error) if self.best_effort => self.spool(&requests, &error),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn append(&mut self, requests: &[Request]) -> Result<ledger::Appended> {
         let deadline = self.context.deadline();
         let ledger = match self.ledger.take() {
             Some(ledger) => ledger,
             None => self.find_or_make_ledger()?,
         };
-        let appended = ledger.append(&requests, deadline)?;
+        self.ledger.insert(ledger).append(requests, deadline, Naming::Every)
+    }
+
+    fn tell(
+        &mut self,
+        requests: &[Request],
+        origins: Vec<Origin>,
+        appended: &ledger::Appended,
+    ) -> Result<()> {
+        let branch = self.ledger.as_ref().map_or("", Ledger::branch);
         match &appended.pinned {
             Ok(false) => {}
-            Ok(true) => (self.progress)(Progress::Pinned(ledger.branch()))?,
-            Err(error) => (self.progress)(Progress::Unpinned(error))?,
+            Ok(true) => (self.progress)(Progress::Pinned(branch))?,
+            Err(error) => (self.progress)(Progress::Warning(error))?,
         }
-        self.ledger = Some(ledger);
+        if let Some(lock) = &appended.stale_lock {
+            (self.progress)(Progress::StaleLock(lock))?;
+        }
         for task_id in &appended.healed {
             (self.progress)(Progress::Healed(task_id))?;
         }
+        self.outcome.packing_due |= appended.packing_due;
         for ((request, receipt), origin) in requests.iter().zip(&appended.receipts).zip(origins) {
             let task_id = request.task_id();
             match receipt {
@@ -260,16 +206,56 @@ impl Recording<'_> {
                     self.outcome.differing += usize::from(!differing.is_empty());
                 }
                 Receipt::OtherCase { existing } => {
-                    let rule = format!(
-                        "task_id `{task_id}` differs only in case from `{existing}`, which is in the ledger"
-                    );
-                    self.refuse(&Problem { origin, invalid: Invalid::at("/task_id", rule) })?;
+                    let problem = Problem { origin, invalid: other_case(task_id, existing) };
+                    self.refuse(&problem, request.given_text().as_bytes())?;
                     continue;
                 }
             }
-            (self.progress)(Progress::Receipt { task_id, receipt, origin: &origin })?;
+            let durability = appended.durability;
+            (self.progress)(Progress::Receipt { task_id, receipt, durability, origin: &origin })?;
         }
         Ok(())
+    }
+
+    /// Keeps what could not be recorded.
+    fn spool(&mut self, requests: &[Request], error: &Error) -> Result<()> {
+        let items: Vec<_> = requests.iter().map(Spooled::Entry).collect();
+        match self.keep(&items, &error.to_string()) {
+            Ok(files) => {
+                self.outcome.spooled += files.len();
+                (self.progress)(Progress::Spooled(error, &files))
+            }
+            Err(unkept) => {
+                (self.progress)(Progress::Warning(&unkept))?;
+                requests
+                    .iter()
+                    .try_for_each(|request| (self.progress)(Progress::Lost(error, request.given_text())))
+            }
+        }
+    }
+
+    /// Keeps them in the first place that takes them.
+    fn keep(&self, items: &[Spooled<'_>], why: &str) -> Result<Vec<PathBuf>> {
+        let place = &self.context.place;
+        let mut last = Error::Usage("there is no directory where entries could wait: HOME is not set".into());
+        for spool in Spool::places(place) {
+            match spool.keep(items, why, place) {
+                Ok(files) => return Ok(files),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Records what earlier commands had to leave in the spool. What stays there is no failure of this one.
+    fn flush_spool(&mut self) -> Result<()> {
+        let Some(ledger) = self.ledger.as_ref().filter(|_| self.outcome.spooled == 0) else { return Ok(()) };
+        let flushed = flush::commit_waiting(ledger, self.context.deadline(), MAX_PASS_ENTRIES);
+        match flushed {
+            Ok(flushed) if flushed.is_nothing() => Ok(()),
+            Ok(flushed) => (self.progress)(Progress::Flushed(&flushed)),
+            Err(error) => (self.progress)(Progress::Warning(&error)),
+        }
     }
 
     fn find_or_make_ledger(&mut self) -> Result<Ledger> {
@@ -286,23 +272,8 @@ impl Recording<'_> {
     }
 }
 
-/// Puts the caller's fields into `value`, making the objects that lead to them.
-fn with_fields(mut value: Value, fields: &[Field]) -> std::result::Result<Value, Invalid> {
-    for (keys, field) in fields {
-        let mut pointer = String::new();
-        let mut place = &mut value;
-        for key in *keys {
-            if place.is_null() {
-                *place = Value::Object(Map::new());
-            }
-            let Value::Object(map) = place else {
-                let rule = format!("must be an object, so that a flag can set `{key}` in it");
-                return Err(Invalid::at(pointer, rule));
-            };
-            pointer = pointer_to(&pointer, key);
-            place = map.entry(*key).or_insert(Value::Null);
-        }
-        *place = field.clone();
-    }
-    Ok(value)
+/// What is wrong with an id that meets one of other case.
+pub(super) fn other_case(task_id: &TaskId, existing: &str) -> Invalid {
+    let rule = format!("task_id `{task_id}` differs only in case from `{existing}`, which is in the ledger");
+    Invalid::at("/task_id", rule)
 }

@@ -44,6 +44,12 @@ impl Messages {
         self.line("note", text);
     }
 
+    /// A lock that was in the way.
+    pub fn stale_lock(&mut self, moved_to: &std::path::Path) {
+        let text = "a process that was killed had left the branch's lock; it was moved to";
+        self.note(&format!("{text} {}", moved_to.display()));
+    }
+
     /// Lines that are not ours, such as the argument parser's.
     pub fn lines(&mut self, text: &str) {
         for line in text.lines() {

@@ -11,7 +11,9 @@ use serde::Serialize;
 use crate::entry::render;
 use crate::error::{Error, Result};
 
+pub mod flush;
 mod human;
+pub mod import;
 mod log;
 pub mod messages;
 pub mod record;

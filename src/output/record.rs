@@ -4,7 +4,7 @@ use super::v1::RecordAnswer;
 use super::{Format, Printer};
 use crate::entry::TaskId;
 use crate::error::Result;
-use crate::ledger::{CommitId, Receipt};
+use crate::ledger::{CommitId, Durability, Receipt};
 
 const CSV_HEADER: [&str; 6] = ["task_id", "outcome", "identical", "commit", "path", "digest"];
 
@@ -12,7 +12,12 @@ const CSV_HEADER: [&str; 6] = ["task_id", "outcome", "identical", "commit", "pat
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn receipt(printer: &mut Printer, task_id: &TaskId, receipt: &Receipt) -> Result<()> {
+pub fn receipt(
+    printer: &mut Printer,
+    task_id: &TaskId,
+    receipt: &Receipt,
+    durability: Durability,
+) -> Result<()> {
     let first = !std::mem::replace(&mut printer.recorded, true);
     if first && printer.format == Format::Csv {
         printer.csv_row(&CSV_HEADER)?;
@@ -20,10 +25,10 @@ pub fn receipt(printer: &mut Printer, task_id: &TaskId, receipt: &Receipt) -> Re
     match (printer.format, receipt) {
         (_, Receipt::OtherCase { .. }) => Ok(()),
         (Format::Json | Format::Jsonl, _) => {
-            RecordAnswer::new(task_id, receipt).map_or(Ok(()), |line| printer.json_line(&line))
+            RecordAnswer::new(task_id, receipt, durability).map_or(Ok(()), |line| printer.json_line(&line))
         }
         (Format::Csv, _) => {
-            let cells = RecordAnswer::new(task_id, receipt).map(|answer| answer.cells());
+            let cells = RecordAnswer::new(task_id, receipt, durability).map(|answer| answer.cells());
             cells.map_or(Ok(()), |cells| printer.csv_row(&cells.each_ref().map(String::as_str)))
         }
         (Format::Human, Receipt::Recorded { commit, path, .. }) => {

@@ -378,8 +378,8 @@ fn a_symbolic_link_in_the_place_of_the_ledger_leads_nothing_out() {
 fn a_damaged_object_is_an_error_that_names_it_and_never_a_hang() {
     let sandbox = Sandbox::beside_code();
     sandbox.record("t1", &[]);
-    let tip = sandbox.git(&["rev-parse", "audit"]);
-    let file = sandbox.path(&format!(".git/objects/{}/{}", &tip[..2], tip[2..].trim()));
+    sandbox.unpack();
+    let file = sandbox.loose("audit");
     let whole = fs::read(&file).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     for length in [0, 1, 10, whole.len() / 2, whole.len() - 1] {
@@ -396,9 +396,12 @@ fn an_empty_object_where_a_new_one_belongs_is_repaired_before_it_is_acknowledged
     let sandbox = Sandbox::beside_code();
     let twin = Sandbox::beside_code();
     twin.record("t1", &[]);
-    let blob = twin.git(&["rev-parse", "audit:.audit/tasks/t1.json"]);
-    sandbox.write(&format!(".git/objects/{}/{}", &blob[..2], blob[2..].trim()), "");
+    let blob = twin.loose("audit:.audit/tasks/t1.json");
+    let planted = sandbox.path(blob.strip_prefix(twin.path("")).unwrap().to_str().unwrap());
+    fs::create_dir_all(planted.parent().unwrap()).unwrap();
+    fs::write(&planted, "").unwrap();
     sandbox.record("t1", &[]);
+    assert!(!planted.exists());
     assert_eq!(sandbox.git(&["fsck", "--strict"]), "");
     sandbox.audit(&["show", "t1"]).exits(0);
 }
@@ -472,8 +475,8 @@ fn an_older_commit_that_cannot_be_read_does_not_cost_the_receipts() {
     for id in ["t1", "t2"] {
         sandbox.record(id, &[]);
     }
-    let older = sandbox.git(&["rev-parse", "audit~1"]);
-    let file = sandbox.path(&format!(".git/objects/{}/{}", &older[..2], older[2..].trim()));
+    sandbox.unpack();
+    let file = sandbox.loose("audit~1");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     fs::File::options().write(true).open(&file).unwrap().set_len(40).unwrap();
     let lines = "{\"task_id\":\"t1\",\"status\":\"completed\"}\n{\"task_id\":\"t3\",\"status\":\"failed\"}\n";

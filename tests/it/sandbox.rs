@@ -110,6 +110,27 @@ impl Sandbox {
         self.git_as_user(&["commit", "--quiet", "-m", message]);
     }
 
+    /// Takes every pack apart into loose objects, as git keeps what it writes itself.
+    pub fn unpack(&self) {
+        let packs = self.path(".git/objects/pack");
+        let aside = self.root().join("packs");
+        fs::rename(&packs, &aside).unwrap();
+        fs::create_dir(&packs).unwrap();
+        for file in fs::read_dir(&aside).unwrap().map(|file| file.unwrap().path()) {
+            if file.extension().is_some_and(|extension| extension == "pack") {
+                let input = fs::File::open(&file).unwrap();
+                let mut unpack = self.command("git");
+                assert!(unpack.args(["unpack-objects", "-q"]).stdin(input).status().unwrap().success());
+            }
+        }
+    }
+
+    /// The file of a loose object, or where it would be.
+    pub fn loose(&self, name: &str) -> PathBuf {
+        let id = self.git(&["rev-parse", name]);
+        self.path(&format!(".git/objects/{}/{}", &id[..2], id[2..].trim()))
+    }
+
     pub fn root(&self) -> &Path {
         self.root.path()
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::entry::TaskId;
-use crate::ledger::{Initialised, Origin, Receipt};
+use crate::ledger::{Durability, Initialised, Origin, Receipt};
 use crate::ops::Coverage;
 
 /// What an answer rests on:
@@ -37,6 +37,7 @@ impl From<&Coverage> for CoverageAnswer {
 /// - `differing`: JSON pointers of the fields that do not; only where there are any
 /// - `commit`: the commit that added the entry; `null` where this clone does not hold it or cannot read that far
 /// - `digest`: of the stored bytes
+/// - `durability`: what was done so that this survives a power cut: `auto`, `strict` or `off`
 #[derive(Debug, Serialize)]
 pub struct RecordAnswer<'r> {
     schema: &'static str,
@@ -48,11 +49,13 @@ pub struct RecordAnswer<'r> {
     commit: Option<String>,
     path: &'r str,
     digest: String,
+    durability: String,
 }
 
 impl<'r> RecordAnswer<'r> {
     /// `None` for a request that was neither recorded nor skipped.
-    pub fn new(task_id: &'r TaskId, receipt: &'r Receipt) -> Option<Self> {
+    pub fn new(task_id: &'r TaskId, receipt: &'r Receipt, durability: Durability) -> Option<Self> {
+        let durability = durability.to_string();
         let schema = "git-audit/record/v1";
         match receipt {
             Receipt::Recorded { commit, path, digest } => Some(Self {
@@ -64,6 +67,7 @@ impl<'r> RecordAnswer<'r> {
                 commit: Some(commit.to_string()),
                 path,
                 digest: digest.to_string(),
+                durability,
             }),
             Receipt::Skipped { commit, path, digest, differing } => Some(Self {
                 schema,
@@ -74,6 +78,7 @@ impl<'r> RecordAnswer<'r> {
                 commit: commit.map(|commit| commit.to_string()),
                 path,
                 digest: digest.to_string(),
+                durability,
             }),
             Receipt::OtherCase { .. } => None,
         }

@@ -3,6 +3,8 @@
 
 mod answers;
 mod entry;
+mod writing;
 
 pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, LogTail, PathAnswer, RecordAnswer};
 pub use entry::{EntryAnswer, ShowAnswer};
+pub use writing::{FlushAnswer, ImportAnswer, RefusedAnswer};

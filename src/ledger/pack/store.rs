@@ -1,0 +1,211 @@
+//! A built pack onto the disk: written, read back, named, durable.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use git2::ObjectFormat;
+
+use super::builder::PackBuilder;
+use super::shelf::{Shelf, ShelvedPack};
+use super::{checksum_bytes, index};
+use crate::error::{Error, Result};
+use crate::ledger::durability::{Draft, Syncing};
+use crate::ledger::sharing::Sharing;
+
+/// What a keep file of ours says.
+const KEPT_BY_US: &str = "git-audit: an append is under way\n";
+/// Compared piece by piece: a pack can have many megabytes.
+const READ_BACK_BYTES: usize = 1 << 20;
+
+/// Where packs go.
+pub(in crate::ledger) struct Store {
+    pub format: ObjectFormat,
+    /// `objects/pack`
+    pub directory: PathBuf,
+    pub sharing: Sharing,
+    pub syncing: Syncing,
+    pub shelf: Shelf,
+}
+
+/// A pack that is durable. Until it is [released](StoredPack::release) git keeps it whatever it is doing: a repack that
+/// looked before the branch moved would take its objects for garbage.
+pub(in crate::ledger) struct StoredPack {
+    shelf: Shelf,
+    pack: ShelvedPack,
+    keep: PathBuf,
+    absorbed: Vec<ShelvedPack>,
+}
+
+impl Store {
+    /// Stores what was built, together with the packs that are due to become one with it.
+    pub fn store(&self, mut builder: PackBuilder) -> Result<StoredPack> {
+        let absorbed = self.absorb_due(&mut builder);
+        self.store_as_it_is(builder, absorbed)
+    }
+
+    /// As [`Self::store`], with `absorbed` to be removed when the pack is released.
+    pub fn store_as_it_is(&self, builder: PackBuilder, absorbed: Vec<ShelvedPack>) -> Result<StoredPack> {
+        let (objects, effort) = (builder.len(), builder.effort());
+        // One that took plain packs over is not tight as a whole.
+        let effort = absorbed
+            .iter()
+            .map(|pack| pack.effort)
+            .chain([effort])
+            .min_by_key(|effort| *effort as u8)
+            .unwrap_or(effort);
+        let (pack, index, sum) = builder.finish()?;
+        let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = format!("pack-{hex}");
+        let keep = self.shelf.file(&name, "keep");
+        let shelved = ShelvedPack { name: name.clone(), objects, effort };
+        self.shelf.add(&shelved)?;
+        // From here on an error, and whoever gets the pack, removes the keep file.
+        let stored = StoredPack { shelf: self.shelf.clone(), pack: shelved, keep, absorbed };
+        match self.write(&name, &pack, &index, &stored.keep) {
+            // `git gc` removes empty directories, and `git prune` what it takes for left-overs.
+            Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                self.write(&name, &pack, &index, &stored.keep)?;
+            }
+            written => written?,
+        }
+        Ok(stored)
+    }
+
+    fn write(&self, name: &str, pack: &[u8], index: &[u8], keep: &Path) -> Result<()> {
+        if !self.directory.is_dir() {
+            let made = fs::create_dir_all(&self.directory);
+            made.map_err(|error| Error::io(format!("create {}", self.directory.display()), error))?;
+            self.sharing.apply_to_directory(&self.directory);
+        }
+        fs::write(keep, KEPT_BY_US).map_err(|error| Error::io(format!("write {}", keep.display()), error))?;
+        self.sharing.apply_to_file(keep);
+        // The names are git's own for unfinished files: fsck passes over them, and gc removes those that a crash left.
+        let mut drafts = Vec::with_capacity(2);
+        let written = [("pack", pack), ("idx", index)].into_iter().try_for_each(|(extension, bytes)| {
+            let temporary = self.directory.join(format!("tmp_{extension}_{}_{name}", std::process::id()));
+            let draft = self.draft(&temporary, bytes);
+            let draft = draft.map_err(|error| Error::io(format!("write {}", temporary.display()), error));
+            let path = self.shelf.file(name, extension);
+            drafts.push(Draft {
+                file: draft.inspect_err(|_| _ = fs::remove_file(&temporary))?,
+                temporary,
+                path,
+            });
+            Ok(())
+        });
+        let named = written.and_then(|()| self.syncing.name(&drafts));
+        if named.is_err() {
+            // The system may have dropped what it could not write, and still call the next sync of the same file done.
+            // Nothing refers to these objects yet; the next try writes them anew.
+            for draft in drafts.iter().rev() {
+                _ = fs::remove_file(&draft.path);
+                _ = fs::remove_file(&draft.temporary);
+            }
+        }
+        named
+    }
+
+    /// A complete file that was read back.
+    fn draft(&self, path: &Path, bytes: &[u8]) -> io::Result<File> {
+        let open = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o444).open(path);
+        let mut file = match open() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(path).and_then(|()| open())
+            }
+            opened => opened,
+        }?;
+        file.write_all(bytes)?;
+        let mut found = vec![0; bytes.len().min(READ_BACK_BYTES)];
+        for (number, part) in bytes.chunks(READ_BACK_BYTES).enumerate() {
+            let found = &mut found[..part.len()];
+            file.read_exact_at(found, (number * READ_BACK_BYTES) as u64)?;
+            if found != part {
+                return Err(io::Error::other("it reads back otherwise than it was written"));
+            }
+        }
+        self.sharing.apply_to_file(path);
+        Ok(file)
+    }
+
+    /// Takes over packs that are due. One that is damaged or gone is left to git.
+    fn absorb_due(&self, builder: &mut PackBuilder) -> Vec<ShelvedPack> {
+        let mut absorbed = Vec::new();
+        for due in self.shelf.due(builder.len()) {
+            match self.load(&due.name) {
+                Loaded::Whole { pack, objects } => {
+                    let known = objects.iter().all(|object| builder.contains(object.oid));
+                    if known || builder.absorb(&pack, &objects) {
+                        absorbed.push(due);
+                    }
+                }
+                Loaded::Gone => absorbed.push(due),
+                Loaded::Damaged => {}
+            }
+        }
+        absorbed
+    }
+
+    /// Reads a pack of the shelf, and checks it: what is damaged must not get a new checksum.
+    pub fn load(&self, name: &str) -> Loaded {
+        let read = |extension| fs::read(self.shelf.file(name, extension));
+        let (pack, index) = match (read("pack"), read("idx")) {
+            (Ok(pack), Ok(index)) => (pack, index),
+            (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Loaded::Gone;
+            }
+            _ => return Loaded::Damaged,
+        };
+        let body = pack.len().saturating_sub(checksum_bytes(self.format));
+        let (content, sum) = pack.split_at(body);
+        if super::checksum(self.format, &[content]) != sum {
+            return Loaded::Damaged;
+        }
+        match index::parse(self.format, &index, sum) {
+            Some(objects) => Loaded::Whole { pack, objects },
+            None => Loaded::Damaged,
+        }
+    }
+
+    /// Removes the keep file of an append that was killed. Only under the writers' lock: nobody else's is under way.
+    pub fn release_left_over(&self) {
+        if let Some(last) = self.shelf.all().last() {
+            remove_keep(&self.shelf.file(&last.name, "keep"));
+        }
+    }
+}
+
+/// What became of a pack on the shelf.
+pub(in crate::ledger) enum Loaded {
+    /// It is as it was written.
+    Whole { pack: Vec<u8>, objects: Vec<index::Located> },
+    /// It is not there: git repacked it.
+    Gone,
+    /// It cannot be read, or is not what was written.
+    Damaged,
+}
+
+impl StoredPack {
+    /// The branch has moved to it: git may do with it what it likes, and what it absorbed is not needed any more.
+    pub fn release(mut self) -> ShelvedPack {
+        let absorbed = std::mem::take(&mut self.absorbed);
+        let (shelf, pack) = (self.shelf.clone(), self.pack.clone());
+        drop(self);
+        shelf.discard(&absorbed);
+        pack
+    }
+}
+
+impl Drop for StoredPack {
+    fn drop(&mut self) {
+        remove_keep(&self.keep);
+    }
+}
+
+/// A keep file that says something else is somebody else's.
+fn remove_keep(path: &Path) {
+    if fs::read(path).is_ok_and(|text| text == KEPT_BY_US.as_bytes()) {
+        _ = fs::remove_file(path);
+    }
+}

@@ -1,0 +1,235 @@
+//! One try: from the tip as it is now to a chain of new commits in a pack that nothing refers to yet.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use git2::{ObjectType, Oid};
+use serde::{Deserialize, Serialize};
+
+use super::Ledger;
+use super::append::Naming;
+use super::checkout::NewFile;
+use super::commit::{self, CommitId};
+use super::entries::{Directories, EntryTree, Located, Policy};
+use super::identity::Identities;
+use super::objects::Objects;
+use super::pack::builder::PackBuilder;
+use super::pack::store::StoredPack;
+use super::zlib::Effort;
+use super::{Receipt, Request};
+use crate::entry::{Digest, TaskId};
+use crate::error::{Error, Result};
+
+/// A pass of at least as many entries is packed for space at once: its objects are alike.
+const TIGHT_FROM_ENTRIES: usize = 32;
+
+/// The work of one try.
+pub(super) struct Pass<'l> {
+    ledger: &'l Ledger,
+    objects: Rc<Objects<'l>>,
+    pack: PackBuilder,
+    policy: Policy,
+    tree: EntryTree<'l>,
+    /// Where the local branch is: what the compare-and-swap expects.
+    pub expected: Oid,
+    parent: Option<Oid>,
+    files: Vec<AddedFile>,
+    entry_bytes: usize,
+    /// Which of the files is a task's.
+    made: HashMap<TaskId, usize>,
+}
+
+/// An entry that the pass adds.
+pub(super) struct AddedFile {
+    pub task_id: TaskId,
+    pub path: String,
+    commit: CommitId,
+    blob: Oid,
+    bytes: Rc<[u8]>,
+}
+
+/// What the last pass of this process knew of the ledger, for the next one.
+pub(super) struct Continuation {
+    tip: Oid,
+    policy: Policy,
+    directories: Directories,
+}
+
+/// A receipt before the commits of skipped entries are looked up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub(super) enum Draft {
+    Recorded {
+        commit: String,
+        path: String,
+        digest: Digest,
+    },
+    Skipped {
+        path: String,
+        digest: Digest,
+        differing: Vec<String>,
+        /// It was recorded by us all the same: an earlier try made it, and somebody's `git commit` took it along.
+        ours: bool,
+    },
+    OtherCase {
+        existing: String,
+    },
+}
+
+impl<'l> Pass<'l> {
+    /// What a pass of so many entries should save.
+    pub fn effort_for(entries: usize) -> Effort {
+        if entries < TIGHT_FROM_ENTRIES { Effort::Time } else { Effort::Space }
+    }
+
+    /// Begins at the tip.
+    pub fn begin(ledger: &'l Ledger, effort: Effort) -> Result<Self> {
+        let objects = Rc::new(ledger.objects()?);
+        let local = ledger.branch.local_tip(&ledger.repository)?;
+        let parent = match local {
+            Some(tip) => Some(tip),
+            None => ledger.branch.tip(&ledger.repository)?,
+        };
+        let known = ledger.continuation.take().filter(|known| Some(known.tip) == parent);
+        let (policy, tree) = match known {
+            Some(Continuation { policy, directories, .. }) => {
+                (policy, EntryTree::with(Rc::clone(&objects), directories))
+            }
+            None => {
+                let mut tree = EntryTree::at(&objects, parent)?;
+                if !tree.has_ledger()? {
+                    return Err(Error::Removed(ledger.branch().to_owned()));
+                }
+                (tree.policy()?, tree)
+            }
+        };
+        Ok(Self {
+            ledger,
+            pack: PackBuilder::new(objects.format(), effort),
+            objects,
+            policy,
+            tree,
+            expected: local.unwrap_or_else(|| ledger.zero()),
+            parent,
+            files: Vec::new(),
+            entry_bytes: 0,
+            made: HashMap::new(),
+        })
+    }
+
+    /// Adds a commit for the request, unless its task is there. `made_before` are tasks that earlier tries made.
+    pub fn add(
+        &mut self,
+        request: &Request,
+        by: &Identities,
+        made_before: &HashSet<TaskId>,
+    ) -> Result<Draft> {
+        let task_id = request.task_id();
+        if let Some(file) = self.made.get(task_id).map(|index| &self.files[*index]) {
+            let (path, digest) = (file.path.clone(), Digest::of(&file.bytes));
+            return Ok(Draft::Skipped {
+                path,
+                digest,
+                differing: request.differing(&file.bytes),
+                ours: false,
+            });
+        }
+        match self.tree.locate(task_id)? {
+            Located::Here { path, blob } => {
+                let stored = self.objects.read(blob, ObjectType::Blob)?;
+                let digest = Digest::of(&stored);
+                let ours = made_before.contains(task_id) && digest == request.digest();
+                Ok(Draft::Skipped { path, digest, differing: request.differing(&stored), ours })
+            }
+            Located::OtherCase(existing) => Ok(Draft::OtherCase { existing }),
+            Located::Absent => {
+                let path = self.tree.path_for(task_id, &self.policy)?;
+                let blob = self.pack.add(ObjectType::Blob, request.bytes())?;
+                let root = self.tree.add(&[(&path, blob)], &mut self.pack)?;
+                let now = self.ledger.place.clock.now().timestamp();
+                let authored = request.authored().map_or(now, |time| time.utc().timestamp());
+                let bytes = commit::render(root, self.parent, by, authored, now, request.message());
+                let id = self.pack.add(ObjectType::Commit, &bytes)?;
+                self.parent = Some(id);
+                self.entry_bytes += request.bytes().len();
+                self.made.insert(task_id.clone(), self.files.len());
+                self.files.push(AddedFile {
+                    task_id: task_id.clone(),
+                    path: path.clone(),
+                    commit: CommitId(id),
+                    blob,
+                    bytes: Rc::from(request.bytes()),
+                });
+                Ok(Draft::Recorded { commit: id.to_string(), path, digest: request.digest() })
+            }
+        }
+    }
+
+    /// Makes the new objects durable. `None` when there are none.
+    pub fn store(&mut self) -> Result<Option<(Oid, StoredPack)>> {
+        let Some(new_tip) = self.parent.filter(|_| !self.files.is_empty()) else { return Ok(None) };
+        self.objects.mend_loose(self.pack.ids())?;
+        let pack = std::mem::replace(&mut self.pack, PackBuilder::new(self.objects.format(), Effort::Time));
+        Ok(Some((new_tip, self.ledger.packs().store(pack)?)))
+    }
+
+    /// Bytes that it holds in memory, roughly.
+    pub fn size_bytes(&self) -> usize {
+        self.pack.size_bytes() + self.entry_bytes
+    }
+
+    /// The entries that it adds.
+    pub fn files(&self) -> &[AddedFile] {
+        &self.files
+    }
+
+    pub fn new_files(&self) -> Vec<NewFile<'_>> {
+        self.files
+            .iter()
+            .map(|file| NewFile { path: &file.path, blob: file.blob, bytes: &file.bytes })
+            .collect()
+    }
+
+    /// The branch has moved to the pass's last commit, so the next pass can go on from here. Returns the commits made.
+    pub fn finish(self) -> HashMap<TaskId, CommitId> {
+        if let Some(tip) = self.parent {
+            let directories = self.tree.into_directories();
+            self.ledger.continuation.set(Some(Continuation { tip, policy: self.policy, directories }));
+        }
+        self.files.into_iter().map(|file| (file.task_id, file.commit)).collect()
+    }
+}
+
+impl Ledger {
+    /// Looks up, in one walk, which commits added the entries that were there already; those that are `made` are known.
+    pub(super) fn name_commits(
+        &self,
+        drafts: Vec<Draft>,
+        requests: &[Request],
+        made: &HashMap<TaskId, CommitId>,
+        naming: Naming,
+    ) -> Vec<Receipt> {
+        let skipped = drafts.iter().zip(requests).filter(|(draft, _)| matches!(draft, Draft::Skipped { .. }));
+        let unknown: HashSet<_> =
+            skipped.map(|(_, request)| request.task_id()).filter(|id| !made.contains_key(*id)).collect();
+        let mut found = HashMap::new();
+        if !unknown.is_empty() && naming == Naming::Every {
+            // What is new has been recorded by now: a history that cannot be read costs the name of an older commit, not
+            // the receipts.
+            found = self.view().and_then(|view| view.history()?.find_tasks(unknown)).unwrap_or_default();
+        }
+        let commit_of = |id: &TaskId| made.get(id).copied().or_else(|| Some(found.get(id)?.commit));
+        let named = drafts.into_iter().zip(requests).map(|(draft, request)| match draft {
+            Draft::Recorded { commit, path, digest } => match commit::parse_oid(&commit) {
+                Some(commit) => Receipt::Recorded { commit: CommitId(commit), path, digest },
+                None => Receipt::Skipped { commit: None, path, digest, differing: Vec::new() },
+            },
+            Draft::OtherCase { existing } => Receipt::OtherCase { existing },
+            Draft::Skipped { path, digest, differing, ours } => match commit_of(request.task_id()) {
+                Some(commit) if ours => Receipt::Recorded { commit, path, digest },
+                commit => Receipt::Skipped { commit, path, digest, differing },
+            },
+        });
+        named.collect()
+    }
+}

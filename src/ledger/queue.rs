@@ -1,0 +1,248 @@
+//! The queue of writers: whoever finds the lock held leaves its requests here, and whoever holds it next commits them
+//! all, with one barrier and one move of the ref.
+//!
+//! A ticket is a file: `<name>.request` while it waits, `<name>.claimed` while somebody works on it, `<name>.answer`
+//! when it is done. Only the holder of the lock claims and answers. A ticket that is not claimed can be withdrawn, so
+//! that a writer whose deadline passes knows that nothing was recorded for it. A holder that is killed leaves claimed
+//! tickets without an answer; their owners do the work themselves when they get the lock, and find done what is done.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::durability::Durability;
+use super::identity::Identities;
+use super::lock::{Deadline, WriterLock};
+use super::pass::Draft;
+use super::request::Ticket;
+use super::sharing::Sharing;
+use super::{Ledger, Request};
+use crate::error::{Error, Result};
+
+/// Tickets of another version of the program are left to their owners.
+const VERSION: u32 = 1;
+/// More than this is not handed to others: its owner waits for the lock and has a pass of its own.
+const MAX_TICKET_ENTRIES: usize = 64;
+const MAX_TICKET_BYTES: usize = 1 << 20;
+/// A claimed ticket is being worked on: its owner waits for the end of that, past its deadline if need be.
+const CLAIMED: Duration = Duration::from_secs(600);
+/// An answer that nobody fetched in this time has no owner any more.
+const ANSWER_KEPT: Duration = Duration::from_secs(3600);
+
+const REQUEST: &str = "request";
+const CLAIM: &str = "claimed";
+const ANSWER: &str = "answer";
+
+/// The queue of one ledger.
+pub(super) struct Queue<'l> {
+    ledger: &'l Ledger,
+    state: PathBuf,
+    directory: PathBuf,
+    sharing: Sharing,
+}
+
+/// What waiting led to.
+pub(super) enum Turn {
+    /// The lock: the work is ours, also for those who wait now.
+    Ours(WriterLock),
+    /// Somebody did it for us.
+    Served(Answer),
+}
+
+/// What became of a ticket.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub drafts: Vec<Draft>,
+    #[serde(with = "durability_word")]
+    pub durability: Durability,
+}
+
+/// Somebody who waits, and what for.
+pub(super) struct Waiting {
+    name: PathBuf,
+    pub requests: Vec<Request>,
+    pub by: Identities,
+    pub durability: Durability,
+    /// What became of the requests in the last try.
+    pub drafts: Vec<Draft>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Letter {
+    version: u32,
+    reference: String,
+    #[serde(with = "durability_word")]
+    durability: Durability,
+    author: String,
+    committer: String,
+    requests: Vec<Ticket>,
+}
+
+mod durability_word {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use super::Durability;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        durability: &Durability,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(durability)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Durability, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl<'l> Queue<'l> {
+    pub fn of(ledger: &'l Ledger) -> Self {
+        let state = ledger.state_directory();
+        Self { ledger, directory: state.join("queue"), state, sharing: ledger.sharing() }
+    }
+
+    /// Waits for the lock, or for somebody who does the work with theirs.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the deadline passed; then the requests are withdrawn.
+    pub fn wait(&self, requests: &[Request], deadline: Deadline) -> Result<Turn> {
+        if let Some(lock) = WriterLock::try_acquire(&self.state, self.sharing)? {
+            return Ok(Turn::Ours(lock));
+        }
+        let is_small = requests.len() <= MAX_TICKET_ENTRIES
+            && requests.iter().map(Request::size_bytes).sum::<usize>() <= MAX_TICKET_BYTES;
+        // Without a ticket, because it is too large or cannot be written, there is still the lock.
+        let Some(name) = is_small.then(|| self.leave(requests).ok()).flatten() else {
+            return WriterLock::acquire(&self.state, self.sharing, deadline).map(Turn::Ours);
+        };
+        let lock = match WriterLock::acquire(&self.state, self.sharing, deadline) {
+            Err(Error::Busy { .. }) if fs::remove_file(with(&name, REQUEST)).is_err() => {
+                WriterLock::acquire(&self.state, self.sharing, Deadline::within(CLAIMED))
+            }
+            waited => waited,
+        };
+        let answer = read_answer(&name, requests.len());
+        [REQUEST, CLAIM, ANSWER]
+            .into_iter()
+            .for_each(|extension| _ = fs::remove_file(with(&name, extension)));
+        match answer {
+            Some(answer) => Ok(Turn::Served(answer)),
+            None => lock.map(Turn::Ours),
+        }
+    }
+
+    /// Leaves a ticket. Returns its path without extension.
+    fn leave(&self, requests: &[Request]) -> io::Result<PathBuf> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let Identities { author, committer } = self.ledger.identities();
+        let letter = Letter {
+            version: VERSION,
+            reference: self.ledger.branch.reference.clone(),
+            durability: self.ledger.durability.get(),
+            author,
+            committer,
+            requests: requests.iter().map(Ticket::of).collect(),
+        };
+        if !self.directory.exists() {
+            fs::create_dir_all(&self.directory)?;
+            self.sharing.apply_to_directory(&self.directory);
+        }
+        let text = serde_json::to_vec(&letter)?;
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let name = self.directory.join(format!("{}-{number}", std::process::id()));
+            let draft = with(&name, "draft");
+            if [REQUEST, CLAIM, ANSWER].iter().any(|extension| with(&name, extension).exists()) {
+                // Left by a process that had our number before.
+                continue;
+            }
+            fs::write(&draft, &text)?;
+            self.sharing.apply_to_file(&draft);
+            fs::rename(&draft, with(&name, REQUEST))?;
+            return Ok(name);
+        }
+    }
+
+    /// Whether anybody waits.
+    pub fn is_waiting(&self) -> bool {
+        let listing = fs::read_dir(&self.directory).into_iter().flatten().filter_map(io::Result::ok);
+        listing
+            .map(|item| item.path())
+            .any(|path| path.extension().is_some_and(|extension| extension == REQUEST))
+    }
+
+    /// Claims every ticket that is there. Only under the lock, which also means that whoever claimed one before and did
+    /// not answer is gone.
+    pub fn claim(&self) -> Vec<Waiting> {
+        let Ok(listing) = fs::read_dir(&self.directory) else { return Vec::new() };
+        let mut names: Vec<PathBuf> = Vec::new();
+        for path in listing.filter_map(|item| Some(item.ok()?.path())) {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some(REQUEST | CLAIM) => names.push(path.with_extension("")),
+                _ => remove_if_old(&path),
+            }
+        }
+        names.sort();
+        names.dedup();
+        names.into_iter().filter_map(|name| self.claim_one(name)).collect()
+    }
+
+    fn claim_one(&self, name: PathBuf) -> Option<Waiting> {
+        let (request, claimed) = (with(&name, REQUEST), with(&name, CLAIM));
+        let letter = |path: &Path| -> Option<Letter> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
+        let for_us =
+            |letter: &Letter| letter.version == VERSION && letter.reference == self.ledger.branch.reference;
+        let letter = letter(&claimed).or_else(|| letter(&request)).filter(for_us)?;
+        match fs::rename(&request, &claimed) {
+            Ok(()) => {}
+            // Claimed before, by one that was killed.
+            Err(error) if error.kind() == ErrorKind::NotFound && claimed.exists() => {}
+            // Withdrawn in this moment.
+            Err(_) => return None,
+        }
+        let requests = letter.requests.iter().map(Ticket::request).collect::<Option<Vec<_>>>();
+        let Some(requests) = requests else {
+            // Not what we would have written: its owner can do better.
+            _ = fs::rename(&claimed, &request);
+            return None;
+        };
+        let by = Identities { author: letter.author, committer: letter.committer };
+        Some(Waiting { name, requests, by, durability: letter.durability, drafts: Vec::new() })
+    }
+
+    /// Tells everybody what became of their requests. One that cannot be told finds out by itself.
+    pub fn answer(&self, waiting: Vec<Waiting>, durability: Durability) {
+        for Waiting { name, drafts, .. } in waiting {
+            let Ok(text) = serde_json::to_vec(&Answer { drafts, durability }) else { continue };
+            let draft = with(&name, "draft");
+            let written = fs::write(&draft, text).and_then(|()| {
+                self.sharing.apply_to_file(&draft);
+                fs::rename(&draft, with(&name, ANSWER))
+            });
+            if written.is_ok() {
+                _ = fs::remove_file(with(&name, CLAIM));
+            }
+        }
+    }
+}
+
+fn with(name: &Path, extension: &str) -> PathBuf {
+    name.with_extension(extension)
+}
+
+fn read_answer(name: &Path, requests: usize) -> Option<Answer> {
+    let answer: Answer = serde_json::from_slice(&fs::read(with(name, ANSWER)).ok()?).ok()?;
+    (answer.drafts.len() == requests).then_some(answer)
+}
+
+fn remove_if_old(path: &Path) {
+    let age = fs::metadata(path).and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+    if age.is_some_and(|age| age > ANSWER_KEPT) {
+        _ = fs::remove_file(path);
+    }
+}

@@ -1,0 +1,116 @@
+//! An entry that is to be recorded, checked and rendered: everything that can be wrong with it is found here, before
+//! anything is written.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::entry::parse::Invalid;
+use crate::entry::{Digest, Entry, TaskId, Timestamp, compare, message, render};
+
+/// An entry that is to be recorded, ready to be written.
+#[derive(Debug)]
+pub struct Request {
+    task_id: TaskId,
+    given: Value,
+    bytes: Vec<u8>,
+    digest: Digest,
+    message: String,
+    /// When the commit says that it was written, where that is not the time of the commit.
+    authored: Option<Timestamp>,
+}
+
+impl Request {
+    /// `given` is what the caller wrote: only that is compared when the entry exists already.
+    ///
+    /// # Errors
+    /// The entry is over 1 MiB.
+    pub fn new(entry: Entry, given: Value) -> Result<Self, Invalid> {
+        let bytes = render::stored_bytes(&entry)?;
+        // Whatever rule is forgotten elsewhere: nothing is recorded that could not be read again as what it was.
+        if super::view::read_entry(&bytes, None)? != entry {
+            return Err(Invalid::whole(
+                "does not read back as it was given; this is a fault of git-audit, please report it",
+            ));
+        }
+        let digest = Digest::of(&bytes);
+        let message = message::build(&entry, &digest);
+        Ok(Self { task_id: entry.task_id, given, bytes, digest, message, authored: None })
+    }
+
+    /// Makes the entry's own time the author date of its commit.
+    #[must_use]
+    pub fn authored_at(self, time: Timestamp) -> Self {
+        Self { authored: Some(time), ..self }
+    }
+
+    /// The task that the entry is of.
+    pub fn task_id(&self) -> &TaskId {
+        &self.task_id
+    }
+
+    /// The size of the entry as it will be stored.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What the caller wrote, as JSON on one line.
+    pub fn given_text(&self) -> String {
+        self.given.to_string()
+    }
+
+    /// The bytes of the entry as it will be stored.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The message of the commit that records it.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(super) fn authored(&self) -> Option<Timestamp> {
+        self.authored
+    }
+
+    /// JSON pointers of the caller's fields that are stored otherwise in `stored`.
+    pub(super) fn differing(&self, stored: &[u8]) -> Vec<String> {
+        let stored: Value = serde_json::from_slice(stored).unwrap_or_default();
+        let ours: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        compare::differing(&self.given, &ours, &stored)
+    }
+}
+
+/// A request on its way through a file of ours: to another writer, or to a later command.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Ticket {
+    given: Value,
+    stored: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authored: Option<String>,
+}
+
+impl Ticket {
+    pub fn of(request: &Request) -> Self {
+        Self {
+            given: request.given.clone(),
+            // An entry is JSON, which is UTF-8.
+            stored: String::from_utf8_lossy(&request.bytes).into_owned(),
+            authored: request.authored.map(|time| time.to_string()),
+        }
+    }
+
+    /// The request, checked as every request is: anybody who may write to the repository can leave a file there.
+    pub fn request(&self) -> Option<Request> {
+        let entry = super::view::read_entry(self.stored.as_bytes(), None).ok()?;
+        let request = Request::new(entry, self.given.clone()).ok()?;
+        let request = Some(request).filter(|request| request.bytes == self.stored.as_bytes())?;
+        match &self.authored {
+            Some(time) => Some(request.authored_at(Timestamp::parse(time)?)),
+            None => Some(request),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! `git audit flush`: what waits in the spool into the ledger, and the ledger's packs into fewer and smaller ones.
+
+use std::path::PathBuf;
+
+use super::Context;
+use crate::entry::TaskId;
+use crate::error::Result;
+use crate::ledger::{Deadline, Ledger, Naming, Packed, Receipt, Request};
+
+/// Entries that share one pass.
+const MAX_PASS_ENTRIES: usize = 256;
+
+/// What to flush.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlushOptions {
+    /// Only pack, and only what is due: what `record` starts when enough has piled up.
+    pub only_due_packs: bool,
+}
+
+/// What was flushed.
+#[derive(Debug, Default)]
+pub struct FlushOutcome {
+    /// Tasks recorded now.
+    pub recorded: Vec<TaskId>,
+    /// Tasks that were recorded already, as they waited.
+    pub skipped: Vec<TaskId>,
+    /// Tasks that are recorded with other content: the fields, and where the waiting entry was moved.
+    pub differing: Vec<(TaskId, Vec<String>, PathBuf)>,
+    /// Files in the spool that hold no entry that could be recorded.
+    pub invalid: Vec<PathBuf>,
+    /// What was done to the packs.
+    pub packed: Packed,
+}
+
+impl FlushOutcome {
+    /// Whether nothing waited.
+    pub fn is_nothing(&self) -> bool {
+        self.recorded.is_empty() && self.skipped.is_empty() && self.differing.is_empty()
+    }
+}
+
+/// Commits what waits for the ledger of this place, and packs.
+///
+/// # Errors
+/// No repository or ledger, a lock past the deadline, I/O. What waits goes on waiting then.
+pub fn run(context: &Context, options: FlushOptions) -> Result<FlushOutcome> {
+    let ledger = Ledger::open(&context.place)?;
+    if options.only_due_packs {
+        return Ok(FlushOutcome { packed: ledger.pack(false)?, ..FlushOutcome::default() });
+    }
+    let mut outcome = FlushOutcome::default();
+    loop {
+        let more = commit_waiting(&ledger, context.deadline(), MAX_PASS_ENTRIES)?;
+        if more.is_nothing() {
+            break;
+        }
+        outcome.recorded.extend(more.recorded);
+        outcome.skipped.extend(more.skipped);
+        outcome.differing.extend(more.differing);
+    }
+    outcome.invalid = ledger.invalid_in_spool();
+    outcome.packed = ledger.pack(true)?;
+    Ok(outcome)
+}
+
+/// Commits up to `limit` entries that wait.
+pub(super) fn commit_waiting(ledger: &Ledger, deadline: Deadline, limit: usize) -> Result<FlushOutcome> {
+    let mut outcome = FlushOutcome::default();
+    let (files, requests): (Vec<_>, Vec<Request>) = ledger.waiting(limit).into_iter().unzip();
+    if requests.is_empty() {
+        return Ok(outcome);
+    }
+    let appended = ledger.append(&requests, deadline, Naming::Known)?;
+    for ((file, request), receipt) in files.iter().zip(&requests).zip(&appended.receipts) {
+        let task_id = request.task_id().clone();
+        match receipt {
+            Receipt::Recorded { .. } => {
+                file.done();
+                outcome.recorded.push(task_id);
+            }
+            Receipt::Skipped { differing, .. } if differing.is_empty() => {
+                file.done();
+                outcome.skipped.push(task_id);
+            }
+            Receipt::Skipped { differing, .. } => {
+                outcome.differing.push((task_id, differing.clone(), file.set_aside()?));
+            }
+            Receipt::OtherCase { .. } => file.refuse(),
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,223 @@
+//! `git audit import`: many entries at once, from JSON Lines or a JSON array. Safe to run again: what is recorded is
+//! skipped.
+//!
+//! One thread reads and checks, the other one writes; between them are a few batches, so memory stays bounded.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use super::documents::Arrays;
+use super::input::{Incoming, Origin, Problem, Reading, Source};
+use super::record::other_case;
+use super::{Context, init};
+use crate::entry::TaskId;
+use crate::error::{Error, Result};
+use crate::ledger::{self, Bulk, Ledger, Packed, Receipt, Request};
+
+/// One pass, which means one barrier and one move of the branch, ends when it is as large; and when somebody else wants
+/// to write. An import that is interrupted loses at most that. The larger a pass, the smaller the ledger.
+const PASS_ENTRIES: usize = 1 << 16;
+const PASS_BYTES: usize = 128 << 20;
+/// Entries are handed from thread to thread in batches; this many wait at most.
+const BATCH_ENTRIES: usize = 256;
+const BATCH_BYTES: usize = 2 << 20;
+const WAITING_BATCHES: usize = 4;
+
+/// What to import, and how.
+pub struct ImportOptions {
+    /// Where the entries come from.
+    pub source: Source,
+    /// Make the ledger where there is none.
+    pub init: bool,
+    /// The entries' own times become the author dates of their commits.
+    pub at_recorded_time: bool,
+}
+
+/// What happens while importing, as it happens.
+pub enum ImportProgress<'p> {
+    /// There was no ledger; it was begun on this branch.
+    Began(&'p str),
+    /// An input is not an entry; it was not recorded.
+    Invalid(&'p Problem),
+    /// A task is recorded already, with other values in these fields.
+    Differs(&'p TaskId, &'p [String], &'p Origin),
+    /// So much has been read; not all of it is durable.
+    Read(ImportOutcome),
+    /// So much is durable now.
+    Durable(ImportOutcome),
+    /// Something that is no failure of the import.
+    Warning(&'p Error),
+    /// A killed process had left the branch's lock; it was moved here.
+    StaleLock(&'p PathBuf),
+    /// All is recorded; packs are being put together.
+    Packing,
+}
+
+/// How it went, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOutcome {
+    /// Entries recorded now.
+    pub recorded: usize,
+    /// Entries that were there already.
+    pub skipped: usize,
+    /// Of those, entries whose stored content differs from what was given.
+    pub differing: usize,
+    /// Inputs that are not entries.
+    pub invalid: usize,
+    /// What was done to the packs in the end.
+    pub packed: Packed,
+}
+
+impl ImportOutcome {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            recorded: self.recorded + other.recorded,
+            skipped: self.skipped + other.skipped,
+            differing: self.differing + other.differing,
+            invalid: self.invalid + other.invalid,
+            packed: self.packed,
+        }
+    }
+}
+
+/// Imports everything the source holds.
+///
+/// # Errors
+/// No repository or ledger, a lock past the deadline, I/O. What was reported as durable by then is recorded; the rest is
+/// when the import is run again. Invalid input is not an error here: it is handed to `progress` and counted.
+pub fn run(
+    context: &Context,
+    options: ImportOptions,
+    progress: &mut dyn FnMut(ImportProgress<'_>) -> Result<()>,
+) -> Result<ImportOutcome> {
+    let ImportOptions { source, init: make_ledger, at_recorded_time } = options;
+    let ledger = match Ledger::open(&context.place) {
+        Err(Error::NoLedger(_)) if make_ledger => {
+            let done = init::run(context, &init::InitOptions::default())?;
+            if done.origin == ledger::Origin::Created {
+                progress(ImportProgress::Began(&done.branch))?;
+            }
+            Ledger::open(&context.place)?
+        }
+        opened => opened?,
+    };
+    let reading = Reading {
+        fields: &[],
+        arrays: Arrays::Streamed,
+        authored: at_recorded_time,
+        clock: context.place.clock,
+    };
+    let mut writing = Writing { context, ledger: &ledger, outcome: ImportOutcome::default(), progress };
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(WAITING_BATCHES);
+        scope.spawn(move || read(reading, source, &sender));
+        // When writing fails, the receiver goes, and with it the reader.
+        writing.take_all(receiver)
+    })?;
+    (writing.progress)(ImportProgress::Packing)?;
+    writing.outcome.packed = writing.ledger.pack(false)?;
+    Ok(writing.outcome)
+}
+
+/// Reads and checks on its own thread.
+fn read(reading: Reading<'_>, source: Source, sender: &SyncSender<Vec<Incoming>>) {
+    let (mut batch, mut bytes) = (Vec::with_capacity(BATCH_ENTRIES), 0);
+    let gone = || Error::Usage("nobody takes what is read".into());
+    let read = reading.read(source, &mut |incoming| {
+        bytes += match &incoming {
+            Incoming::MayWait => return Ok(()),
+            Incoming::Request(request, _) => request.size_bytes(),
+            Incoming::Invalid(_, text) => text.len(),
+        };
+        batch.push(incoming);
+        if batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        bytes = 0;
+        sender.send(std::mem::take(&mut batch)).map_err(|_| gone())
+    });
+    if read.is_ok() {
+        _ = sender.send(batch);
+    }
+}
+
+struct Writing<'c> {
+    context: &'c Context,
+    ledger: &'c Ledger,
+    outcome: ImportOutcome,
+    progress: &'c mut dyn FnMut(ImportProgress<'_>) -> Result<()>,
+}
+
+impl Writing<'_> {
+    fn take_all(&mut self, batches: Receiver<Vec<Incoming>>) -> Result<()> {
+        let mut bulk: Option<Bulk<'_>> = None;
+        // What the pass under way will have done.
+        let mut pending = ImportOutcome::default();
+        for batch in batches {
+            for incoming in batch {
+                let (request, origin) = match incoming {
+                    Incoming::Request(request, origin) => (request, origin),
+                    Incoming::Invalid(problem, _) => {
+                        self.refuse(&problem)?;
+                        continue;
+                    }
+                    Incoming::MayWait => continue,
+                };
+                let pass = match &mut bulk {
+                    Some(pass) => pass,
+                    none => none.insert(self.ledger.bulk(self.context.deadline())?),
+                };
+                let receipt = pass.add(&request)?;
+                self.count(&request, &origin, receipt, &mut pending)?;
+            }
+            (self.progress)(ImportProgress::Read(self.outcome.plus(pending)))?;
+            let is_full =
+                |pass: &Bulk<'_>| pending.recorded >= PASS_ENTRIES || pass.size_bytes() >= PASS_BYTES;
+            if let Some(pass) = bulk.take_if(|pass| is_full(pass) || self.ledger.is_waited_for()) {
+                self.end(pass, &mut pending)?;
+            }
+        }
+        bulk.map_or(Ok(()), |pass| self.end(pass, &mut pending))
+    }
+
+    fn count(
+        &mut self,
+        request: &Request,
+        origin: &Origin,
+        receipt: Receipt,
+        pending: &mut ImportOutcome,
+    ) -> Result<()> {
+        match receipt {
+            Receipt::Recorded { .. } => pending.recorded += 1,
+            Receipt::Skipped { differing, .. } => {
+                pending.skipped += 1;
+                if !differing.is_empty() {
+                    pending.differing += 1;
+                    (self.progress)(ImportProgress::Differs(request.task_id(), &differing, origin))?;
+                }
+            }
+            Receipt::OtherCase { existing } => {
+                let invalid = other_case(request.task_id(), &existing);
+                self.refuse(&Problem { origin: origin.clone(), invalid })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, problem: &Problem) -> Result<()> {
+        self.outcome.invalid += 1;
+        (self.progress)(ImportProgress::Invalid(problem))
+    }
+
+    fn end(&mut self, pass: Bulk<'_>, pending: &mut ImportOutcome) -> Result<()> {
+        let ended = pass.end()?;
+        self.outcome = self.outcome.plus(std::mem::take(pending));
+        if let Err(error) = &ended.pinned {
+            (self.progress)(ImportProgress::Warning(error))?;
+        }
+        if let Some(lock) = &ended.stale_lock {
+            (self.progress)(ImportProgress::StaleLock(lock))?;
+        }
+        (self.progress)(ImportProgress::Durable(self.outcome))
+    }
+}

@@ -1,0 +1,177 @@
+//! Input to requests: reading sources, putting the caller's fields in, checking. A bad entry never costs a good one.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::documents::{Arrays, Document, Documents};
+use crate::entry::parse::{Invalid, pointer_to};
+use crate::entry::{Timestamp, validate};
+use crate::error::Result;
+use crate::ledger::{Clock, Request};
+
+/// Where entries come from.
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// Any stream, under the name that messages give it.
+    Stream(String, Box<dyn Read + Send>),
+    /// Nothing but the fields given by flags.
+    Fields,
+}
+
+/// A field given beside the input: the keys that lead to it, and its value.
+pub type Field = (&'static [&'static str], Value);
+
+/// Where an entry was given.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file's name, or what the stream is called; `None` for flags alone.
+    pub source: Option<String>,
+    /// The line, from 1, where the input has several.
+    pub line: Option<usize>,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.source.as_deref().unwrap_or("the flags"))?;
+        self.line.map_or(Ok(()), |line| write!(formatter, ":{line}"))
+    }
+}
+
+/// What is wrong with an input, and where.
+#[derive(Debug)]
+pub struct Problem {
+    /// Where it was given.
+    pub origin: Origin,
+    /// What is wrong there.
+    pub invalid: Invalid,
+}
+
+impl Problem {
+    /// The line of the input, from 1, as far as it is known.
+    pub fn line(&self) -> Option<usize> {
+        self.origin.line.or(self.invalid.line)
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { origin, invalid } = self;
+        let line = self.line();
+        write!(formatter, "{}", Origin { line, ..origin.clone() })?;
+        if let Some(column) = invalid.column.filter(|_| line.is_some()) {
+            write!(formatter, ":{column}")?;
+        }
+        write!(formatter, ": {invalid}")
+    }
+}
+
+/// What comes out of an input.
+pub(super) enum Incoming {
+    /// An entry, and where it was given.
+    Request(Request, Origin),
+    /// Something else, and its text, as far as it is known.
+    Invalid(Problem, Vec<u8>),
+    /// Whoever writes the input may be waiting for what came of it so far.
+    MayWait,
+}
+
+/// How an input is read.
+#[derive(Clone, Copy)]
+pub(super) struct Reading<'f> {
+    pub fields: &'f [Field],
+    pub arrays: Arrays,
+    /// The entries' own times become author dates.
+    pub authored: bool,
+    pub clock: Clock,
+}
+
+impl Reading<'_> {
+    /// Hands over everything that `source` holds, in order.
+    pub fn read(self, source: Source, take: &mut dyn FnMut(Incoming) -> Result<()>) -> Result<()> {
+        let (name, reader): (_, Box<dyn Read>) = match source {
+            Source::Fields => {
+                let origin = Origin { source: None, line: None };
+                return take(self.request(origin, Ok(Value::Object(Map::new())), Vec::new()));
+            }
+            Source::Stream(name, reader) => (name, reader),
+            Source::File(path) => {
+                let name = path.display().to_string();
+                let is_directory = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+                let opened = if is_directory {
+                    Err(Invalid::whole("is a directory; name the files in it"))
+                } else {
+                    File::open(&path).map_err(|error| unreadable(&error))
+                };
+                match opened {
+                    Ok(file) => (name, Box::new(file)),
+                    Err(invalid) => return take(refused(name, invalid)),
+                }
+            }
+        };
+        let mut documents = Documents::new(reader, self.arrays);
+        loop {
+            match documents.next_document() {
+                Ok(None) => return Ok(()),
+                Err(error) => return take(refused(name, unreadable(&error))),
+                Ok(Some(Document { line, value, text })) => {
+                    take(self.request(Origin { source: Some(name.clone()), line }, value, text))?;
+                }
+            }
+            if documents.may_wait() {
+                take(Incoming::MayWait)?;
+            }
+        }
+    }
+
+    fn request(self, origin: Origin, value: std::result::Result<Value, Invalid>, text: Vec<u8>) -> Incoming {
+        let mut text = text;
+        let request = value.and_then(|given| {
+            let given = with_fields(given, self.fields)?;
+            let now = Timestamp::from_clock(self.clock.now());
+            let checked = validate::entry(given.clone(), now).inspect_err(|_| {
+                text = given.to_string().into_bytes();
+            });
+            let entry = checked?;
+            let time = entry.timestamp;
+            let request = Request::new(entry, given)?;
+            Ok(if self.authored { request.authored_at(time) } else { request })
+        });
+        match request {
+            Ok(request) => Incoming::Request(request, origin),
+            Err(invalid) => Incoming::Invalid(Problem { origin, invalid }, text),
+        }
+    }
+}
+
+fn unreadable(error: &std::io::Error) -> Invalid {
+    Invalid::whole(format!("cannot be read: {error}"))
+}
+
+fn refused(name: String, invalid: Invalid) -> Incoming {
+    Incoming::Invalid(Problem { origin: Origin { source: Some(name), line: None }, invalid }, Vec::new())
+}
+
+/// Puts the caller's fields into `value`, making the objects that lead to them.
+fn with_fields(mut value: Value, fields: &[Field]) -> std::result::Result<Value, Invalid> {
+    for (keys, field) in fields {
+        let mut pointer = String::new();
+        let mut place = &mut value;
+        for key in *keys {
+            if place.is_null() {
+                *place = Value::Object(Map::new());
+            }
+            let Value::Object(map) = place else {
+                let rule = format!("must be an object, so that a flag can set `{key}` in it");
+                return Err(Invalid::at(pointer, rule));
+            };
+            pointer = pointer_to(&pointer, key);
+            place = map.entry(*key).or_insert(Value::Null);
+        }
+        *place = field.clone();
+    }
+    Ok(value)
+}
