@@ -106,7 +106,7 @@ impl Ledger {
         deadline: Deadline,
         naming: Naming,
     ) -> Result<Appended> {
-        self.packs().release_left_over();
+        self.packs().clean_up();
         let by = self.identities();
         let intents = Intents::of(self);
         let unfinished = intents.unfinished(requests);
@@ -124,9 +124,12 @@ impl Ledger {
         let mut packing_due = false;
         let mut made_before = HashSet::new();
         let (pass, healed, drafts) = loop {
-            let mut pass = Pass::begin(self, Pass::effort_for(entries))?;
+            let mut pass = Pass::begin(self, Pass::pack_for(entries))?;
             let mut add_all = |requests: &[Request], by: &Identities| {
-                requests.iter().map(|request| pass.add(request, by, &made_before)).collect::<Result<Vec<_>>>()
+                requests
+                    .iter()
+                    .filter_map(|request| pass.add(request, by, &made_before).transpose())
+                    .collect::<Result<Vec<_>>>()
             };
             let healed = add_all(&unfinished, &by)?;
             let drafts = add_all(requests, &by)?;

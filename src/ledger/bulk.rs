@@ -2,15 +2,17 @@
 //!
 //! The writers' lock is held meanwhile. Whoever drives it ends it when somebody else waits.
 
+use std::collections::HashSet;
+
 use super::append::{Appended, Receipt};
 use super::commit::{CommitId, parse_oid};
 use super::identity::Identities;
 use super::intents::Intents;
 use super::lock::{Deadline, WriterLock};
+use super::pack::builder::PackBuilder;
 use super::pass::{Draft, Pass};
 use super::publish::{Publication, Published};
 use super::queue::Queue;
-use super::zlib::Effort;
 use super::{Ledger, Request};
 use crate::error::{Error, Result};
 
@@ -30,10 +32,10 @@ impl Ledger {
     /// The deadline passed, or the ledger cannot be read.
     pub fn bulk(&self, deadline: Deadline) -> Result<Bulk<'_>> {
         let lock = WriterLock::acquire(&self.state_directory(), self.sharing(), deadline)?;
-        self.packs().release_left_over();
+        self.packs().clean_up();
         Ok(Bulk {
             ledger: self,
-            pass: Pass::begin(self, Effort::Space)?,
+            pass: Pass::begin(self, PackBuilder::beside)?.lean(),
             by: self.identities(),
             deadline,
             _lock: lock,
@@ -47,12 +49,14 @@ impl Ledger {
 }
 
 impl Bulk<'_> {
-    /// Adds one entry. What the receipt says is true once the pass has ended.
+    /// Adds one entry. What the receipt says is true once the pass has ended. `None`: it can be judged only by a pass
+    /// after that.
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn add(&mut self, request: &Request) -> Result<Receipt> {
-        Ok(match self.pass.add(request, &self.by, &Default::default())? {
+    pub fn add(&mut self, request: &Request) -> Result<Option<Receipt>> {
+        let Some(draft) = self.pass.add(request, &self.by, &HashSet::new())? else { return Ok(None) };
+        Ok(Some(match draft {
             Draft::Recorded { commit, path, digest } => {
                 let commit = parse_oid(&commit).map(CommitId);
                 let commit = commit.ok_or_else(|| Error::Damaged("a new commit has no id".into()))?;
@@ -62,7 +66,7 @@ impl Bulk<'_> {
                 Receipt::Skipped { commit: None, path, digest, differing }
             }
             Draft::OtherCase { existing } => Receipt::OtherCase { existing },
-        })
+        }))
     }
 
     /// Bytes that the pass holds in memory until it ends.

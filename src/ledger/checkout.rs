@@ -26,7 +26,8 @@ const MAX_SYMBOLIC_DEPTH: usize = 5;
 pub(super) struct NewFile<'f> {
     pub path: &'f str,
     pub blob: Oid,
-    pub bytes: &'f [u8],
+    /// `None`: they are in the object database.
+    pub bytes: Option<&'f [u8]>,
 }
 
 /// One working tree that shows the branch.
@@ -111,14 +112,16 @@ impl Checkout {
     pub fn place_files(
         &self,
         files: &[NewFile<'_>],
+        load: &dyn Fn(Oid) -> Result<Vec<u8>>,
         state: &Path,
         syncing: Syncing,
         placed: &mut Vec<(Placed, Vec<u8>)>,
     ) -> Result<()> {
         let Some(root) = &self.work_tree else { return Ok(()) };
         for file in files {
-            if let Some(one) = worktree_file::place(root, file.path, file.bytes, state, syncing)? {
-                placed.push((one, file.bytes.to_vec()));
+            let bytes = file.bytes.map_or_else(|| load(file.blob), |bytes| Ok(bytes.to_vec()))?;
+            if let Some(one) = worktree_file::place(root, file.path, &bytes, state, syncing)? {
+                placed.push((one, bytes));
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The ledger's tree at one commit: finding entries in it, and adding one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use git2::{ObjectType, Oid};
@@ -18,7 +18,14 @@ use crate::error::{Error, Result};
 pub(super) struct EntryTree<'r> {
     objects: Rc<Objects<'r>>,
     directories: Directories,
+    /// Tasks looked up so far.
+    lookups: u32,
+    /// The names in the flat directory, in lower case, once there were many lookups.
+    flat_names: Option<HashSet<Vec<u8>>>,
 }
+
+/// The flat directory is long, and from this many lookups on it pays to know its names.
+const LOOKUPS_BEFORE_NAMES: u32 = 16;
 
 /// Directories by path; `None` for one that is known not to be there.
 pub(super) type Directories = HashMap<String, Option<RawTree>>;
@@ -54,12 +61,12 @@ impl<'r> EntryTree<'r> {
     /// `root`: the id of a commit's tree; `None` for a ledger that has no commit yet.
     pub fn open(objects: Rc<Objects<'r>>, root: Option<Oid>) -> Result<Self> {
         let tree = root.map_or_else(|| Ok(RawTree::empty(objects.oid_size())), |id| objects.tree(id))?;
-        Ok(Self { objects, directories: HashMap::from([(String::new(), Some(tree))]) })
+        Ok(Self::with(objects, HashMap::from([(String::new(), Some(tree))])))
     }
 
     /// A tree whose directories are known already, as [`Self::into_directories`] gave them.
     pub fn with(objects: Rc<Objects<'r>>, directories: Directories) -> Self {
-        Self { objects, directories }
+        Self { objects, directories, lookups: 0, flat_names: None }
     }
 
     /// What is known of the tree.
@@ -108,7 +115,8 @@ impl<'r> EntryTree<'r> {
     pub fn locate(&mut self, task_id: &TaskId) -> Result<Located> {
         let name = format!("{task_id}.json");
         let mut other_case = None;
-        for directory in [TASKS.to_owned(), layout::shard_directory(task_id)] {
+        let flat = self.may_be_flat(&name)?.then(|| TASKS.to_owned());
+        for directory in flat.into_iter().chain([layout::shard_directory(task_id)]) {
             let Some(tree) = self.directory(&directory)? else { continue };
             for entry in tree.iter().filter(|entry| entry.name.eq_ignore_ascii_case(name.as_bytes())) {
                 let path = format!("{directory}/{}", String::from_utf8_lossy(entry.name));
@@ -127,6 +135,25 @@ impl<'r> EntryTree<'r> {
             }
         }
         Ok(other_case.map_or(Located::Absent, Located::OtherCase))
+    }
+
+    fn may_be_flat(&mut self, name: &str) -> Result<bool> {
+        self.lookups += 1;
+        if self.lookups < LOOKUPS_BEFORE_NAMES {
+            return Ok(true);
+        }
+        if self.flat_names.is_none() {
+            let tasks = self.directory(TASKS)?;
+            self.flat_names = Some(
+                tasks
+                    .iter()
+                    .flat_map(|tasks| tasks.iter())
+                    .map(|entry| entry.name.to_ascii_lowercase())
+                    .collect(),
+            );
+        }
+        let lower = name.to_ascii_lowercase();
+        Ok(self.flat_names.as_ref().is_none_or(|names| names.contains(lower.as_bytes())))
     }
 
     /// The path that a new entry gets. A flat directory that is full, or that shards have followed, is never written
@@ -148,6 +175,9 @@ impl<'r> EntryTree<'r> {
         for (path, blob) in files {
             let (directory, name) = split(path);
             self.directory_mut(directory)?.set(name, MODE_FILE, *blob);
+            if let Some(names) = self.flat_names.as_mut().filter(|_| directory == TASKS) {
+                names.insert(name.to_ascii_lowercase().into_bytes());
+            }
             let mut above = directory;
             while !above.is_empty() && changed.insert((Reverse(above.split('/').count()), above)) {
                 above = split(above).0;

@@ -145,7 +145,7 @@ impl Ledger {
         let blobs = blobs.map_err(git_error("hash an object"))?;
         let files = blobs.iter().zip(&template);
         let files: Vec<_> = files
-            .map(|((path, blob), (_, text))| NewFile { path, blob: *blob, bytes: text.as_bytes() })
+            .map(|((path, blob), (_, text))| NewFile { path, blob: *blob, bytes: Some(text.as_bytes()) })
             .collect();
         let mut publication = Publication::new(self, deadline);
         loop {
@@ -160,7 +160,7 @@ impl Ledger {
             let commit = commit::render(root, parent, &self.identities(), now, now, "audit: init ledger\n");
             let tip = pack.add(ObjectType::Commit, &commit)?;
             objects.mend_loose(pack.ids())?;
-            let stored = self.packs().store(pack)?;
+            let stored = self.packs().store(&pack.finish()?)?;
             let published = publication.publish(&files, expected, tip, "audit: init ledger")?;
             if matches!(published, Published::Moved) {
                 stored.release();

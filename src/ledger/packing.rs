@@ -54,7 +54,7 @@ impl Ledger {
             } else {
                 packed.after += 1;
                 packed.objects += builder.len();
-                store.store_as_it_is(builder, taken)?.release();
+                store.place(&builder.finish()?, taken)?.release();
             }
             if !is_whole {
                 break;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use git2::{ObjectType, Oid};
+use git2::{ObjectFormat, ObjectType, Oid};
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
@@ -34,7 +34,7 @@ pub(super) struct Pass<'l> {
     pub expected: Oid,
     parent: Option<Oid>,
     files: Vec<AddedFile>,
-    entry_bytes: usize,
+    keeps_bytes: bool,
     /// Which of the files is a task's.
     made: HashMap<TaskId, usize>,
 }
@@ -45,7 +45,9 @@ pub(super) struct AddedFile {
     pub path: String,
     commit: CommitId,
     blob: Oid,
-    bytes: Rc<[u8]>,
+    digest: Digest,
+    /// Not kept where very many are added.
+    bytes: Option<Rc<[u8]>>,
 }
 
 /// What the last pass of this process knew of the ledger, for the next one.
@@ -77,13 +79,14 @@ pub(super) enum Draft {
 }
 
 impl<'l> Pass<'l> {
-    /// What a pass of so many entries should save.
-    pub fn effort_for(entries: usize) -> Effort {
-        if entries < TIGHT_FROM_ENTRIES { Effort::Time } else { Effort::Space }
+    /// The pack for so many entries.
+    pub fn pack_for(entries: usize) -> impl FnOnce(ObjectFormat) -> PackBuilder {
+        let effort = if entries < TIGHT_FROM_ENTRIES { Effort::Time } else { Effort::Space };
+        move |format| PackBuilder::new(format, effort)
     }
 
-    /// Begins at the tip.
-    pub fn begin(ledger: &'l Ledger, effort: Effort) -> Result<Self> {
+    /// Begins at the tip, with an empty pack.
+    pub fn begin(ledger: &'l Ledger, pack: impl FnOnce(ObjectFormat) -> PackBuilder) -> Result<Self> {
         let objects = Rc::new(ledger.objects()?);
         let local = ledger.branch.local_tip(&ledger.repository)?;
         let parent = match local {
@@ -105,43 +108,50 @@ impl<'l> Pass<'l> {
         };
         Ok(Self {
             ledger,
-            pack: PackBuilder::new(objects.format(), effort),
+            pack: pack(objects.format()),
             objects,
             policy,
             tree,
             expected: local.unwrap_or_else(|| ledger.zero()),
             parent,
             files: Vec::new(),
-            entry_bytes: 0,
+            keeps_bytes: true,
             made: HashMap::new(),
         })
     }
 
+    /// A pass that does not keep what it adds.
+    pub fn lean(self) -> Self {
+        Self { keeps_bytes: false, ..self }
+    }
+
     /// Adds a commit for the request, unless its task is there. `made_before` are tasks that earlier tries made.
+    ///
+    /// `None`: a lean pass cannot compare it with what it added itself under the same id; another pass can.
     pub fn add(
         &mut self,
         request: &Request,
         by: &Identities,
         made_before: &HashSet<TaskId>,
-    ) -> Result<Draft> {
+    ) -> Result<Option<Draft>> {
         let task_id = request.task_id();
         if let Some(file) = self.made.get(task_id).map(|index| &self.files[*index]) {
-            let (path, digest) = (file.path.clone(), Digest::of(&file.bytes));
-            return Ok(Draft::Skipped {
-                path,
-                digest,
-                differing: request.differing(&file.bytes),
-                ours: false,
-            });
+            let differing = match &file.bytes {
+                Some(bytes) => request.differing(bytes),
+                None if file.digest == request.digest() => Vec::new(),
+                None => return Ok(None),
+            };
+            let (path, digest) = (file.path.clone(), file.digest);
+            return Ok(Some(Draft::Skipped { path, digest, differing, ours: false }));
         }
-        match self.tree.locate(task_id)? {
+        let draft = match self.tree.locate(task_id)? {
             Located::Here { path, blob } => {
                 let stored = self.objects.read(blob, ObjectType::Blob)?;
                 let digest = Digest::of(&stored);
                 let ours = made_before.contains(task_id) && digest == request.digest();
-                Ok(Draft::Skipped { path, digest, differing: request.differing(&stored), ours })
+                Draft::Skipped { path, digest, differing: request.differing(&stored), ours }
             }
-            Located::OtherCase(existing) => Ok(Draft::OtherCase { existing }),
+            Located::OtherCase(existing) => Draft::OtherCase { existing },
             Located::Absent => {
                 let path = self.tree.path_for(task_id, &self.policy)?;
                 let blob = self.pack.add(ObjectType::Blob, request.bytes())?;
@@ -151,18 +161,19 @@ impl<'l> Pass<'l> {
                 let bytes = commit::render(root, self.parent, by, authored, now, request.message());
                 let id = self.pack.add(ObjectType::Commit, &bytes)?;
                 self.parent = Some(id);
-                self.entry_bytes += request.bytes().len();
                 self.made.insert(task_id.clone(), self.files.len());
                 self.files.push(AddedFile {
                     task_id: task_id.clone(),
                     path: path.clone(),
                     commit: CommitId(id),
                     blob,
-                    bytes: Rc::from(request.bytes()),
+                    digest: request.digest(),
+                    bytes: self.keeps_bytes.then(|| Rc::from(request.bytes())),
                 });
-                Ok(Draft::Recorded { commit: id.to_string(), path, digest: request.digest() })
+                Draft::Recorded { commit: id.to_string(), path, digest: request.digest() }
             }
-        }
+        };
+        Ok(Some(draft))
     }
 
     /// Makes the new objects durable. `None` when there are none.
@@ -170,12 +181,12 @@ impl<'l> Pass<'l> {
         let Some(new_tip) = self.parent.filter(|_| !self.files.is_empty()) else { return Ok(None) };
         self.objects.mend_loose(self.pack.ids())?;
         let pack = std::mem::replace(&mut self.pack, PackBuilder::new(self.objects.format(), Effort::Time));
-        Ok(Some((new_tip, self.ledger.packs().store(pack)?)))
+        Ok(Some((new_tip, self.ledger.packs().store(&pack.finish()?)?)))
     }
 
     /// Bytes that it holds in memory, roughly.
     pub fn size_bytes(&self) -> usize {
-        self.pack.size_bytes() + self.entry_bytes
+        self.pack.content_bytes()
     }
 
     /// The entries that it adds.
@@ -186,7 +197,7 @@ impl<'l> Pass<'l> {
     pub fn new_files(&self) -> Vec<NewFile<'_>> {
         self.files
             .iter()
-            .map(|file| NewFile { path: &file.path, blob: file.blob, bytes: &file.bytes })
+            .map(|file| NewFile { path: &file.path, blob: file.blob, bytes: file.bytes.as_deref() })
             .collect()
     }
 

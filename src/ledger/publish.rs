@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use git2::Oid;
+use git2::{ObjectType, Oid};
 
 use super::Ledger;
 use super::branch_file::Move;
@@ -102,12 +102,10 @@ impl<'l> Publication<'l> {
 
     fn stage_in(&mut self, checkout: Checkout, files: &[NewFile<'_>], deadline: Deadline) -> Result<()> {
         self.paths.extend(files.iter().map(|file| file.path.to_owned()));
-        checkout.place_files(
-            files,
-            &self.ledger.state_directory(),
-            self.ledger.syncing(),
-            &mut self.placed,
-        )?;
+        let objects = self.ledger.objects()?;
+        let load = |blob| objects.read(blob, ObjectType::Blob);
+        let (state, syncing) = (self.ledger.state_directory(), self.ledger.syncing());
+        checkout.place_files(files, &load, &state, syncing, &mut self.placed)?;
         let recent = self.recent.iter().map(|(path, blob)| (path.as_str(), *blob));
         let entries: Vec<_> = recent.chain(files.iter().map(|file| (file.path, file.blob))).collect();
         let version = checkout.add_to_index(&entries, &self.ledger.place, deadline)?;

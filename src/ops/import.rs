@@ -16,8 +16,8 @@ use crate::ledger::{self, Bulk, Ledger, Packed, Receipt, Request};
 
 /// One pass, which means one barrier and one move of the branch, ends when it is as large; and when somebody else wants
 /// to write. An import that is interrupted loses at most that. The larger a pass, the smaller the ledger.
-const PASS_ENTRIES: usize = 1 << 16;
-const PASS_BYTES: usize = 128 << 20;
+const PASS_ENTRIES: usize = 1 << 17;
+const PASS_BYTES: usize = 192 << 20;
 /// Entries are handed from thread to thread in batches; this many wait at most.
 const BATCH_ENTRIES: usize = 256;
 const BATCH_BYTES: usize = 2 << 20;
@@ -167,7 +167,16 @@ impl Writing<'_> {
                     Some(pass) => pass,
                     none => none.insert(self.ledger.bulk(self.context.deadline())?),
                 };
-                let receipt = pass.add(&request)?;
+                let receipt = match pass.add(&request)? {
+                    Some(receipt) => receipt,
+                    // The same id came before in this pass, with other content.
+                    None => {
+                        bulk.take().map_or(Ok(()), |pass| self.end(pass, &mut pending))?;
+                        let next = bulk.insert(self.ledger.bulk(self.context.deadline())?);
+                        let Some(receipt) = next.add(&request)? else { continue };
+                        receipt
+                    }
+                };
                 self.count(&request, &origin, receipt, &mut pending)?;
             }
             (self.progress)(ImportProgress::Read(self.outcome.plus(pending)))?;

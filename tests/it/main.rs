@@ -13,6 +13,7 @@ mod architecture;
 mod checkout;
 mod concurrency;
 mod docs;
+mod faults;
 mod init;
 mod input;
 mod log;

@@ -5,50 +5,70 @@
 //! whole, and each older one as the change back from the one after it: the next append reads the newest, hardly anybody
 //! an older one, and a change back does not say what was added.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use git2::{ObjectFormat, ObjectType, Oid};
 
-use super::delta::{self, Base, Delta};
+use super::delta::Delta;
 use super::index::{self, Located};
+use super::stream::Stream;
 use super::{HEADER_BYTES, checksum, header};
 use crate::error::{Error, Result};
 use crate::ledger::git_error;
 use crate::ledger::tree::Splice;
-use crate::ledger::zlib::{Effort, Zlib};
+use crate::ledger::zlib::Effort;
 
-/// The type of an entry that is a delta, its base given by distance.
-const OFFSET_DELTA: u8 = 6;
 /// A tree is read through at most as many deltas.
 const MAX_CHAIN: usize = 128;
-/// As many blobs, or commits, are described by the same base; each is read through one delta.
-const LIKE_ONE_BASE: u8 = 255;
+/// Objects are handed to the other thread so many at a time, and as many hand-fuls wait.
+const HANDFUL: usize = 64;
+const WAITING_HANDFULS: usize = 16;
 
 /// A pack under construction.
 pub(in crate::ledger) struct PackBuilder {
     format: ObjectFormat,
     effort: Effort,
-    zlib: Zlib,
-    bytes: Vec<u8>,
-    objects: Vec<Located>,
     /// All objects, also those that are written in the end.
     known: HashSet<Oid>,
-    trees: HashMap<String, Versions>,
-    blobs: Option<Like>,
-    commits: Option<Like>,
+    content_bytes: usize,
+    trees: BTreeMap<String, Versions>,
+    stream: Packing,
 }
 
-/// An object that those after it are described by.
-struct Like {
-    base: Base,
-    offset: u64,
-    uses_left: u8,
+/// A complete pack.
+pub(in crate::ledger) struct BuiltPack {
+    pub bytes: Vec<u8>,
+    /// The file of its index.
+    pub index: Vec<u8>,
+    /// What ends the pack, and names both files.
+    pub checksum: Vec<u8>,
+    /// The number of its objects.
+    pub objects: usize,
+    /// What it was written for.
+    pub effort: Effort,
 }
+
+/// Who packs blobs and commits.
+enum Packing {
+    /// We do.
+    Here(Stream),
+    /// Another thread does: compressing is most of the work.
+    Beside { handful: Vec<Alike>, sender: SyncSender<Vec<Alike>>, thread: JoinHandle<Result<Stream>> },
+    /// It was taken out to be finished.
+    Done,
+}
+
+/// A blob or a commit.
+type Alike = (Oid, ObjectType, Vec<u8>);
 
 /// The trees that one directory was, oldest first. They are written when all of them are known.
 #[derive(Default)]
 struct Versions {
     versions: Vec<Version>,
+    /// What the changes from one to the next removed, one after the other.
+    removed: Vec<u8>,
     /// The newest one.
     newest: Vec<u8>,
 }
@@ -58,12 +78,12 @@ struct Version {
     older: Older,
 }
 
-/// How to get from a tree to the one before it.
+/// How to get from a tree to the one before it. Trees are far smaller than 4 GiB.
 enum Older {
     /// There is none in this pack, or the chain would be too long: it is here.
-    Whole(Option<Vec<u8>>),
-    /// Put `removed` in the place of `inserted` bytes at `at`.
-    Change { at: usize, inserted: usize, removed: Vec<u8>, bytes_before: usize },
+    Whole(Option<Box<[u8]>>),
+    /// Put the next `removed` bytes in the place of `inserted` ones at `at`.
+    Change { at: u32, inserted: u32, removed: u32, bytes_before: u32 },
 }
 
 impl PackBuilder {
@@ -71,13 +91,29 @@ impl PackBuilder {
         Self {
             format,
             effort,
-            zlib: Zlib::default(),
-            bytes: header(0).to_vec(),
-            objects: Vec::new(),
             known: HashSet::new(),
-            trees: HashMap::new(),
-            blobs: None,
-            commits: None,
+            content_bytes: 0,
+            trees: BTreeMap::new(),
+            stream: Packing::Here(Stream::new(effort)),
+        }
+    }
+
+    /// One for very many objects, which are packed on a thread of their own.
+    pub fn beside(format: ObjectFormat) -> Self {
+        let (sender, receiver) = sync_channel(WAITING_HANDFULS);
+        let pack = |receiver: Receiver<Vec<Alike>>| {
+            let mut stream = Stream::new(Effort::Space);
+            for (oid, kind, content) in receiver.into_iter().flatten() {
+                stream.push_alike(oid, kind, &content)?;
+            }
+            Ok(stream)
+        };
+        match std::thread::Builder::new().spawn(move || pack(receiver)) {
+            Ok(thread) => {
+                let stream = Packing::Beside { handful: Vec::with_capacity(HANDFUL), sender, thread };
+                Self { stream, ..Self::new(format, Effort::Space) }
+            }
+            Err(_) => Self::new(format, Effort::Space),
         }
     }
 
@@ -90,13 +126,9 @@ impl PackBuilder {
         self.known.len()
     }
 
-    /// Bytes so far, without what is written in the end.
-    pub fn size_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub fn effort(&self) -> Effort {
-        self.effort
+    /// Bytes of blobs and commits so far, before they are packed.
+    pub fn content_bytes(&self) -> usize {
+        self.content_bytes
     }
 
     pub fn contains(&self, oid: Oid) -> bool {
@@ -110,30 +142,21 @@ impl PackBuilder {
     /// Adds a blob or a commit.
     pub fn add(&mut self, kind: ObjectType, content: &[u8]) -> Result<Oid> {
         let oid = self.hash(kind, content)?;
-        if self.contains(oid) {
+        if !self.known.insert(oid) {
             return Ok(oid);
         }
-        if self.effort == Effort::Time {
-            self.push_whole(oid, kind, content)?;
-            return Ok(oid);
-        }
-        let slot = if kind == ObjectType::Commit { &mut self.commits } else { &mut self.blobs };
-        let mut like = slot.take().filter(|like| like.uses_left > 0);
-        let delta = like.as_mut().map(|like| {
-            like.uses_left -= 1;
-            (like.offset, like.base.delta_to(content))
-        });
-        match delta.filter(|(_, delta)| delta.len() < content.len() / 4 * 3) {
-            Some((base, delta)) => _ = self.push_delta(oid, base, &delta)?,
-            None => {
-                let offset = self.push_whole(oid, kind, content)?;
-                like = Some(Like { base: Base::new(content.to_vec()), offset, uses_left: LIKE_ONE_BASE });
+        self.content_bytes += content.len();
+        match &mut self.stream {
+            Packing::Here(stream) => stream.push_alike(oid, kind, content)?,
+            Packing::Beside { handful, sender, .. } => {
+                handful.push((oid, kind, content.to_vec()));
+                if handful.len() == HANDFUL {
+                    let full = std::mem::replace(handful, Vec::with_capacity(HANDFUL));
+                    // It has stopped: why, is found out in the end.
+                    _ = sender.send(full);
+                }
             }
-        }
-        if kind == ObjectType::Commit {
-            self.commits = like
-        } else {
-            self.blobs = like
+            Packing::Done => {}
         }
         Ok(oid)
     }
@@ -141,11 +164,11 @@ impl PackBuilder {
     /// Adds what the directory at `path` is now.
     pub fn add_tree(&mut self, path: &str, content: &[u8]) -> Result<Oid> {
         let oid = self.hash(ObjectType::Tree, content)?;
-        if self.contains(oid) {
+        if !self.known.insert(oid) {
             return Ok(oid);
         }
-        if self.effort == Effort::Time {
-            self.push_whole(oid, ObjectType::Tree, content)?;
+        if let (Effort::Time, Packing::Here(stream)) = (self.effort, &mut self.stream) {
+            stream.push_whole(oid, ObjectType::Tree, content)?;
             return Ok(oid);
         }
         if !self.trees.contains_key(path) {
@@ -154,107 +177,65 @@ impl PackBuilder {
         if let Some(directory) = self.trees.get_mut(path) {
             directory.add(oid, content);
         }
-        self.known.insert(oid);
         Ok(oid)
     }
 
     /// Takes over all objects of a whole pack, as they are. `false`: it has some of them already, and nothing was
     /// taken over.
     pub fn absorb(&mut self, pack: &[u8], objects: &[Located]) -> bool {
-        if objects.iter().any(|object| self.contains(object.oid)) {
+        if objects.iter().any(|object| self.contains(object.oid)) || self.gather().is_err() {
             return false;
         }
-        // Deltas name their bases by distance, which does not change.
-        let shift = self.position() - HEADER_BYTES as u64;
         let end = pack.len().saturating_sub(super::checksum_bytes(self.format)).max(HEADER_BYTES);
-        self.bytes.extend(&pack[HEADER_BYTES..end]);
-        for object in objects {
-            let moved = Located { offset: object.offset + shift, ..*object };
-            self.known.insert(moved.oid);
-            self.objects.push(moved);
+        if let Packing::Here(stream) = &mut self.stream {
+            stream.push_pack(&pack[HEADER_BYTES..end], objects);
         }
+        self.known.extend(objects.iter().map(|object| object.oid));
         true
     }
 
-    /// The pack, its index, and the checksum that names both.
-    pub fn finish(mut self) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>)> {
-        for (_, directory) in std::mem::take(&mut self.trees) {
-            self.push_versions(directory)?;
+    /// The pack and its index.
+    pub fn finish(mut self) -> Result<BuiltPack> {
+        self.gather()?;
+        let Packing::Here(mut stream) = std::mem::replace(&mut self.stream, Packing::Done) else {
+            return Err(Error::Damaged("a pack was finished twice".into()));
+        };
+        drop(self.known);
+        for (_, directory) in self.trees {
+            directory.write(&mut stream)?;
         }
-        self.bytes[..HEADER_BYTES].copy_from_slice(&header(self.objects.len()));
-        let sum = checksum(self.format, &[&self.bytes]);
-        self.bytes.extend(&sum);
-        let index = index::render(self.format, &mut self.objects, &sum);
-        Ok((self.bytes, index, sum))
+        let Stream { mut bytes, mut objects, .. } = stream;
+        bytes[..HEADER_BYTES].copy_from_slice(&header(objects.len()));
+        let sum = checksum(self.format, &[&bytes]);
+        bytes.extend(&sum);
+        let index = index::render(self.format, &mut objects, &sum);
+        Ok(BuiltPack { bytes, index, checksum: sum, objects: objects.len(), effort: self.effort })
     }
 
-    /// Writes a directory's trees, the newest first.
-    fn push_versions(&mut self, directory: Versions) -> Result<()> {
-        let Versions { versions, newest } = directory;
-        let mut whole = Some(newest);
-        // Size and place of the tree that the next one is described by.
-        let mut base = (0, 0);
-        let mut change: Option<(Vec<u8>, usize)> = None;
-        for Version { oid, older } in versions.into_iter().rev() {
-            let (offset, size) = match (whole.take(), change.take()) {
-                (Some(bytes), _) => (self.push_whole(oid, ObjectType::Tree, &bytes)?, bytes.len()),
-                (None, Some((delta, size))) => (self.push_delta(oid, base.0, &delta)?, size),
-                (None, None) => return Err(Error::Damaged(format!("tree {oid} has no place in its pack"))),
-            };
-            base = (offset, size);
-            match older {
-                Older::Whole(bytes) => whole = bytes,
-                Older::Change { at, inserted, removed, bytes_before } => {
-                    let mut delta = Delta::new(size, bytes_before);
-                    delta.copy(0, at);
-                    delta.insert(&removed);
-                    delta.copy(at + inserted, size - at - inserted);
-                    change = Some((delta.into_bytes(), bytes_before));
-                }
+    /// Waits for the other thread, if there is one.
+    fn gather(&mut self) -> Result<()> {
+        self.stream = match std::mem::replace(&mut self.stream, Packing::Done) {
+            Packing::Beside { handful, sender, thread } => {
+                _ = sender.send(handful);
+                drop(sender);
+                let stopped = |_| Error::Damaged("the thread that packs has stopped".into());
+                Packing::Here(thread.join().map_err(stopped)??)
             }
-        }
+            here => here,
+        };
         Ok(())
     }
 
+    /// libgit2's SHA-1 looks for attempts at a collision, which takes as long as everything else here. A tree is names
+    /// that we allow and hashes; blobs and commits have text from outside.
     fn hash(&self, kind: ObjectType, content: &[u8]) -> Result<Oid> {
-        Oid::hash_object_ext(kind, content, self.format).map_err(git_error("hash an object"))
-    }
-
-    fn position(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    fn push_whole(&mut self, oid: Oid, kind: ObjectType, content: &[u8]) -> Result<u64> {
-        let kind = match kind {
-            ObjectType::Commit => 1,
-            ObjectType::Tree => 2,
-            _ => 3,
+        let hashed = if kind == ObjectType::Tree {
+            let header = format!("tree {}\0", content.len());
+            Oid::from_bytes(&checksum(self.format, &[header.as_bytes(), content]))
+        } else {
+            Oid::hash_object_ext(kind, content, self.format)
         };
-        self.push(oid, kind, None, content)
-    }
-
-    fn push_delta(&mut self, oid: Oid, base: u64, delta: &[u8]) -> Result<u64> {
-        self.push(oid, OFFSET_DELTA, Some(base), delta)
-    }
-
-    fn push(&mut self, oid: Oid, kind: u8, base: Option<u64>, content: &[u8]) -> Result<u64> {
-        let offset = self.position();
-        let size = content.len();
-        let more = if size >> 4 > 0 { 0x80 } else { 0 };
-        self.bytes.push(more | (kind << 4) | (size.to_le_bytes()[0] & 0x0f));
-        if size >> 4 > 0 {
-            delta::push_size(&mut self.bytes, size >> 4);
-        }
-        if let Some(base) = base {
-            push_distance(&mut self.bytes, offset - base);
-        }
-        let packed = self.zlib.pack(content, self.effort, &mut self.bytes);
-        packed.map_err(|why| Error::Damaged(format!("object {oid} cannot be packed: {why}")))?;
-        let mut sum = flate2::Crc::new();
-        sum.update(&self.bytes[usize::try_from(offset).unwrap_or(0)..]);
-        self.objects.push(Located { oid, crc32: sum.sum(), offset });
-        self.known.insert(oid);
-        Ok(offset)
+        hashed.map_err(git_error("hash an object"))
     }
 }
 
@@ -263,25 +244,45 @@ impl Versions {
         let before = std::mem::replace(&mut self.newest, content.to_vec());
         let older = if self.versions.is_empty() {
             Older::Whole(None)
-        } else if self.versions.len() % MAX_CHAIN == 0 {
-            Older::Whole(Some(before))
+        } else if self.versions.len().is_multiple_of(MAX_CHAIN) {
+            Older::Whole(Some(before.into_boxed_slice()))
         } else {
             let Splice { at, removed, inserted } = Splice::between(&before, content);
-            let removed = before[at..at + removed].to_vec();
-            Older::Change { at, inserted, removed, bytes_before: before.len() }
+            self.removed.extend(&before[at..at + removed]);
+            let [at, inserted, removed, bytes_before] =
+                [at, inserted, removed, before.len()].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+            Older::Change { at, inserted, removed, bytes_before }
         };
         self.versions.push(Version { oid, older });
     }
-}
 
-/// The distance back to a delta's base: seven bits a byte, the highest first, each further byte adding one.
-fn push_distance(bytes: &mut Vec<u8>, mut distance: u64) {
-    let mut encoded = vec![distance.to_le_bytes()[0] & 0x7f];
-    distance >>= 7;
-    while distance > 0 {
-        distance -= 1;
-        encoded.push(0x80 | (distance.to_le_bytes()[0] & 0x7f));
-        distance >>= 7;
+    /// Writes the trees, the newest first.
+    fn write(self, stream: &mut Stream) -> Result<()> {
+        let Self { versions, newest, mut removed } = self;
+        let mut whole = Some(newest.into_boxed_slice());
+        // Where the tree is that the next one is described by.
+        let mut base = 0;
+        let mut change: Option<(Vec<u8>, usize)> = None;
+        for Version { oid, older } in versions.into_iter().rev() {
+            let (offset, size) = match (whole.take(), change.take()) {
+                (Some(bytes), _) => (stream.push_whole(oid, ObjectType::Tree, &bytes)?, bytes.len()),
+                (None, Some((delta, size))) => (stream.push_delta(oid, base, &delta)?, size),
+                (None, None) => return Err(Error::Damaged(format!("tree {oid} has no place in its pack"))),
+            };
+            base = offset;
+            match older {
+                Older::Whole(bytes) => whole = bytes,
+                Older::Change { at, inserted, removed: length, bytes_before } => {
+                    let [at, inserted, length, bytes_before] =
+                        [at, inserted, length, bytes_before].map(|size| size as usize);
+                    let mut delta = Delta::new(size, bytes_before);
+                    delta.copy(0, at);
+                    delta.insert(&removed.split_off(removed.len() - length));
+                    delta.copy(at + inserted, size - at - inserted);
+                    change = Some((delta.into_bytes(), bytes_before));
+                }
+            }
+        }
+        Ok(())
     }
-    bytes.extend(encoded.iter().rev());
 }

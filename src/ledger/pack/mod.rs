@@ -1,7 +1,7 @@
 //! Packs: how the ledger's objects reach the disk. One append writes one pack and its index, whatever number of
 //! objects it makes: two files to be made durable in place of one for each object.
 //!
-//! - [`builder`]: the bytes of a pack, object by object · [`delta`]: one object as a change of another
+//! - [`builder`]: a pack, object by object · [`stream`]: its bytes · [`delta`]: one object as a change of another
 //! - [`index`]: which object is where · [`store`]: a built pack onto the disk, durably
 //! - [`shelf`]: the packs that the ledger wrote, and which of them are due to become one · [`tighten`]: making them small
 //!
@@ -14,6 +14,7 @@ mod delta;
 mod index;
 pub(super) mod shelf;
 pub(super) mod store;
+mod stream;
 pub(super) mod tighten;
 
 use git2::ObjectFormat;

@@ -82,10 +82,15 @@ impl Shelf {
         self.packs.join(format!("{name}.{extension}"))
     }
 
-    /// Everything on the list, oldest first.
+    /// Everything on the list, oldest first. An append that was killed and comes again can make the same pack twice.
     pub fn all(&self) -> Vec<ShelvedPack> {
         let text = fs::read_to_string(&self.list).unwrap_or_default();
-        text.lines().filter_map(ShelvedPack::parse).collect()
+        let mut packs: Vec<ShelvedPack> = Vec::new();
+        for pack in text.lines().filter_map(ShelvedPack::parse) {
+            packs.retain(|earlier| earlier.name != pack.name);
+            packs.push(pack);
+        }
+        packs
     }
 
     pub fn add(&self, pack: &ShelvedPack) -> Result<()> {
@@ -171,6 +176,7 @@ mod tests {
             effort: Effort::Time,
         };
         (0..6).for_each(|number| shelf.add(&pack(number, 8)).unwrap());
+        shelf.add(&pack(5, 8)).unwrap();
         (0..7).for_each(|number| shelf.add(&pack(100 + number, 64)).unwrap());
         shelf.add(&pack(200, 5000)).unwrap();
         assert_eq!(shelf.due(8).len(), 0);

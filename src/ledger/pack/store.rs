@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use git2::ObjectFormat;
 
-use super::builder::PackBuilder;
+use super::builder::{BuiltPack, PackBuilder};
 use super::shelf::{Shelf, ShelvedPack};
 use super::{checksum_bytes, index};
 use crate::error::{Error, Result};
 use crate::ledger::durability::{Draft, Syncing};
 use crate::ledger::sharing::Sharing;
+use crate::ledger::zlib::Effort;
 
 /// What a keep file of ours says.
 const KEPT_BY_US: &str = "git-audit: an append is under way\n";
@@ -39,34 +40,33 @@ pub(in crate::ledger) struct StoredPack {
 }
 
 impl Store {
-    /// Stores what was built, together with the packs that are due to become one with it.
-    pub fn store(&self, mut builder: PackBuilder) -> Result<StoredPack> {
-        let absorbed = self.absorb_due(&mut builder);
-        self.store_as_it_is(builder, absorbed)
+    /// Stores a pack, together with those that are due to become one with it.
+    pub fn store(&self, built: &BuiltPack) -> Result<StoredPack> {
+        if let Some((joint, absorbed)) = self.join_due(built)? {
+            // Whatever goes wrong with more than the append needs is no failure of the append: the disk may be full.
+            if let Ok(stored) = self.place(&joint, absorbed) {
+                return Ok(stored);
+            }
+        }
+        self.place(built, Vec::new())
     }
 
-    /// As [`Self::store`], with `absorbed` to be removed when the pack is released.
-    pub fn store_as_it_is(&self, builder: PackBuilder, absorbed: Vec<ShelvedPack>) -> Result<StoredPack> {
-        let (objects, effort) = (builder.len(), builder.effort());
-        // One that took plain packs over is not tight as a whole.
-        let effort = absorbed
-            .iter()
-            .map(|pack| pack.effort)
-            .chain([effort])
-            .min_by_key(|effort| *effort as u8)
-            .unwrap_or(effort);
-        let (pack, index, sum) = builder.finish()?;
-        let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    /// Stores a pack as it is, with `absorbed` to be removed when it is released.
+    pub fn place(&self, built: &BuiltPack, absorbed: Vec<ShelvedPack>) -> Result<StoredPack> {
+        let BuiltPack { bytes, index, checksum, objects, effort } = built;
+        let hex: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = format!("pack-{hex}");
         let keep = self.shelf.file(&name, "keep");
-        let shelved = ShelvedPack { name: name.clone(), objects, effort };
+        // What an append that was killed had stored may be just this pack.
+        let absorbed = absorbed.into_iter().filter(|pack| pack.name != name).collect();
+        let shelved = ShelvedPack { name: name.clone(), objects: *objects, effort: *effort };
         self.shelf.add(&shelved)?;
         // From here on an error, and whoever gets the pack, removes the keep file.
         let stored = StoredPack { shelf: self.shelf.clone(), pack: shelved, keep, absorbed };
-        match self.write(&name, &pack, &index, &stored.keep) {
+        match self.write(&name, bytes, index, &stored.keep) {
             // `git gc` removes empty directories, and `git prune` what it takes for left-overs.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                self.write(&name, &pack, &index, &stored.keep)?;
+                self.write(&name, bytes, index, &stored.keep)?;
             }
             written => written?,
         }
@@ -81,10 +81,9 @@ impl Store {
         }
         fs::write(keep, KEPT_BY_US).map_err(|error| Error::io(format!("write {}", keep.display()), error))?;
         self.sharing.apply_to_file(keep);
-        // The names are git's own for unfinished files: fsck passes over them, and gc removes those that a crash left.
         let mut drafts = Vec::with_capacity(2);
         let written = [("pack", pack), ("idx", index)].into_iter().try_for_each(|(extension, bytes)| {
-            let temporary = self.directory.join(format!("tmp_{extension}_{}_{name}", std::process::id()));
+            let temporary = self.draft_of(name, extension);
             let draft = self.draft(&temporary, bytes);
             let draft = draft.map_err(|error| Error::io(format!("write {}", temporary.display()), error));
             let path = self.shelf.file(name, extension);
@@ -129,14 +128,22 @@ impl Store {
         Ok(file)
     }
 
-    /// Takes over packs that are due. One that is damaged or gone is left to git.
-    fn absorb_due(&self, builder: &mut PackBuilder) -> Vec<ShelvedPack> {
+    /// The pack together with those that are due. One that is damaged is left to git. `None`: none is due.
+    fn join_due(&self, built: &BuiltPack) -> Result<Option<(BuiltPack, Vec<ShelvedPack>)>> {
+        let due = self.shelf.due(built.objects);
+        let own = index::parse(self.format, &built.index, &built.checksum);
+        let Some(own) = own.filter(|_| !due.is_empty()) else { return Ok(None) };
+        // What was written for time is not small when it lies beside what was written for space.
+        let effort =
+            if due.iter().any(|pack| pack.effort == Effort::Time) { Effort::Time } else { built.effort };
+        let mut joint = PackBuilder::new(self.format, effort);
+        joint.absorb(&built.bytes, &own);
         let mut absorbed = Vec::new();
-        for due in self.shelf.due(builder.len()) {
+        for due in due {
             match self.load(&due.name) {
                 Loaded::Whole { pack, objects } => {
-                    let known = objects.iter().all(|object| builder.contains(object.oid));
-                    if known || builder.absorb(&pack, &objects) {
+                    let known = objects.iter().all(|object| joint.contains(object.oid));
+                    if known || joint.absorb(&pack, &objects) {
                         absorbed.push(due);
                     }
                 }
@@ -144,7 +151,7 @@ impl Store {
                 Loaded::Damaged => {}
             }
         }
-        absorbed
+        Ok(Some((joint.finish()?, absorbed)))
     }
 
     /// Reads a pack of the shelf, and checks it: what is damaged must not get a new checksum.
@@ -168,11 +175,26 @@ impl Store {
         }
     }
 
-    /// Removes the keep file of an append that was killed. Only under the writers' lock: nobody else's is under way.
-    pub fn release_left_over(&self) {
-        if let Some(last) = self.shelf.all().last() {
-            remove_keep(&self.shelf.file(&last.name, "keep"));
+    /// No name that git knows: it would take `tmp_…` from under us with `git gc --prune=now`, and read what ends in `.idx`.
+    fn draft_of(&self, name: &str, extension: &str) -> PathBuf {
+        self.directory.join(format!("audit-draft-{name}-{extension}"))
+    }
+
+    /// Removes what an append left that was killed. Only under the writers' lock: nobody else's is under way.
+    pub fn clean_up(&self) {
+        let Some(ShelvedPack { name, .. }) = self.shelf.all().pop() else { return };
+        let keep = self.shelf.file(&name, "keep");
+        if !is_our_keep(&keep) {
+            return;
         }
+        for extension in ["pack", "idx"] {
+            _ = fs::remove_file(self.draft_of(&name, extension));
+        }
+        if !self.shelf.file(&name, "idx").exists() {
+            // Without an index it was never seen by anybody.
+            _ = fs::remove_file(self.shelf.file(&name, "pack"));
+        }
+        remove_keep(&keep);
     }
 }
 
@@ -203,9 +225,13 @@ impl Drop for StoredPack {
     }
 }
 
-/// A keep file that says something else is somebody else's.
+/// A keep file that says something else is somebody else's. One that is empty was cut short.
+fn is_our_keep(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|text| KEPT_BY_US.as_bytes().starts_with(&text))
+}
+
 fn remove_keep(path: &Path) {
-    if fs::read(path).is_ok_and(|text| text == KEPT_BY_US.as_bytes()) {
+    if is_our_keep(path) {
         _ = fs::remove_file(path);
     }
 }
