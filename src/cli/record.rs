@@ -198,6 +198,7 @@ impl RecordArgs {
         }
         if let Err(error) = self.record(session) {
             session.messages.warning(&error.to_string());
+            session.printer.give_up();
         }
         Ok(ExitStatus::Done)
     }

@@ -83,6 +83,7 @@ impl Ledger {
     /// # Errors
     /// The deadline passed, or the ledger cannot be read or written. Nothing is acknowledged then.
     pub fn append(&self, requests: &[Request], deadline: Deadline, naming: Naming) -> Result<Appended> {
+        self.durability.set(self.asked_durability()?);
         let queue = Queue::of(self);
         match queue.wait(requests, deadline)? {
             Turn::Ours(lock) => self.append_for_all(requests, &queue, lock, deadline, naming),

@@ -31,6 +31,7 @@ impl Ledger {
     /// # Errors
     /// The deadline passed, or the ledger cannot be read.
     pub fn bulk(&self, deadline: Deadline) -> Result<Bulk<'_>> {
+        self.durability.set(self.asked_durability()?);
         let lock = WriterLock::acquire(&self.state_directory(), self.sharing(), deadline)?;
         self.packs().clean_up();
         Ok(Bulk {

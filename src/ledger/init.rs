@@ -87,7 +87,8 @@ pub fn initialise(
         },
     };
     let branch = found.clone().map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
-    let ledger = Ledger::new(opened, settings, branch, place)?;
+    let ledger = Ledger::new(opened, settings, branch, place);
+    ledger.durability.set(ledger.asked_durability()?);
     let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created

@@ -120,6 +120,7 @@ pub struct Ledger {
     branch: Branch,
     /// Set when this ledger has written the pin itself.
     is_pinned_now: Cell<bool>,
+    /// How durable the pass under way is.
     durability: Cell<Durability>,
     continuation: Cell<Option<pass::Continuation>>,
     /// Where a stale lock of the branch went, if there was one in the way.
@@ -138,15 +139,14 @@ impl Ledger {
         let settings = Settings::of(&opened.main, &place.config)?;
         let branch = locate::find_branch(&opened, &settings)?
             .ok_or_else(|| Error::NoLedger(place.directory.clone()))?;
-        let ledger = Self::new(opened, settings, branch, place)?;
+        let ledger = Self::new(opened, settings, branch, place);
         if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
     }
 
-    fn new(opened: Opened, settings: Settings, branch: Branch, place: &Place) -> Result<Self> {
+    fn new(opened: Opened, settings: Settings, branch: Branch, place: &Place) -> Self {
         let Opened { main: repository, linked_work_tree, .. } = opened;
-        let durability = place.durability.map_or_else(|| settings.durability(), Ok)?;
-        Ok(Self {
-            durability: Cell::new(durability),
+        Self {
+            durability: Cell::new(Durability::default()),
             continuation: Cell::new(None),
             stale_lock: Cell::new(None),
             repository,
@@ -155,7 +155,7 @@ impl Ledger {
             branch,
             is_pinned_now: Cell::new(false),
             place: place.clone(),
-        })
+        }
     }
 
     /// Whether the branch is a ledger: a branch can be pinned before `init`. One whose `.audit` was removed from the
@@ -192,6 +192,11 @@ impl Ledger {
 
     fn identities(&self) -> identity::Identities {
         identity::Identities::resolve(&self.place.identity, &self.settings)
+    }
+
+    /// How durable its records should be: `--durability`, else `audit.durability`.
+    fn asked_durability(&self) -> Result<Durability> {
+        self.place.durability.map_or_else(|| self.settings.durability(), Ok)
     }
 
     fn syncing(&self) -> durability::Syncing {

@@ -33,8 +33,9 @@ pub fn flushed(printer: &mut Printer, outcome: &FlushOutcome) -> Result<()> {
             match packed.before {
                 0 => Ok(()),
                 before => printer.line(&format!(
-                    "packed {} objects: {before} packs became {}",
-                    packed.objects, packed.after
+                    "packed {} objects: {} where {before} were",
+                    packed.objects,
+                    if packed.after == 1 { "1 pack".to_owned() } else { format!("{} packs", packed.after) },
                 )),
             }
         }

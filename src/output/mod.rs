@@ -111,6 +111,11 @@ impl Printer {
         self.bytes(&bytes.map_err(|error| self.failed(error))?)
     }
 
+    /// Writes nothing any more: what could not be written is not tried again.
+    pub fn give_up(&mut self) {
+        self.out = Box::new(io::sink());
+    }
+
     /// Hands everything to the system.
     ///
     /// # Errors

@@ -53,7 +53,7 @@ pub(in crate::ledger) struct BuiltPack {
 /// Who packs blobs and commits.
 enum Packing {
     /// We do.
-    Here(Stream),
+    Here(Box<Stream>),
     /// Another thread does: compressing is most of the work.
     Beside { handful: Vec<Alike>, sender: SyncSender<Vec<Alike>>, thread: JoinHandle<Result<Stream>> },
     /// It was taken out to be finished.
@@ -94,7 +94,7 @@ impl PackBuilder {
             known: HashSet::new(),
             content_bytes: 0,
             trees: BTreeMap::new(),
-            stream: Packing::Here(Stream::new(effort)),
+            stream: Packing::Here(Box::new(Stream::new(effort))),
         }
     }
 
@@ -204,7 +204,7 @@ impl PackBuilder {
         for (_, directory) in self.trees {
             directory.write(&mut stream)?;
         }
-        let Stream { mut bytes, mut objects, .. } = stream;
+        let Stream { mut bytes, mut objects, .. } = *stream;
         bytes[..HEADER_BYTES].copy_from_slice(&header(objects.len()));
         let sum = checksum(self.format, &[&bytes]);
         bytes.extend(&sum);
@@ -219,7 +219,7 @@ impl PackBuilder {
                 _ = sender.send(handful);
                 drop(sender);
                 let stopped = |_| Error::Damaged("the thread that packs has stopped".into());
-                Packing::Here(thread.join().map_err(stopped)??)
+                Packing::Here(Box::new(thread.join().map_err(stopped)??))
             }
             here => here,
         };

@@ -52,7 +52,7 @@ impl Store {
         };
         let mut plain = of(Effort::Time, None);
         plain.retain(|pack| now || pack.size() >= LARGE_SIZE);
-        let enough = if now { 1 } else { FAN_IN };
+        let enough = if now { 2 } else { FAN_IN };
         if plain.len() >= enough {
             plain.retain(|pack| self.can_be_built(pack));
             let mut bytes = 0;
