@@ -71,7 +71,7 @@ fn directory_of_linked_git_dir(place: &Place) -> Option<PathBuf> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that opens repositories")]
-fn open(path: &Path) -> Result<Repository> {
+pub(super) fn open(path: &Path) -> Result<Repository> {
     Repository::open(path).map_err(|error| opening_error(&error, path))
 }
 

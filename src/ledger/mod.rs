@@ -1,7 +1,7 @@
 //! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2.
 //!
 //! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
-//! - [`objects`], [`loose`], [`zlib`], [`tree`], [`commit`]: git objects as bytes · [`pack`]: how new ones reach the disk
+//! - [`objects`], [`loose`], [`packed`], [`zlib`], [`tree`], [`commit`]: git objects as bytes · [`pack`]: how new ones reach the disk
 //!   · [`durability`]: surviving a power cut · [`layout`], [`entries`]: where entries are
 //! - [`append`]: the one way in, of [`request`]s, by a [`pass`] that a [`queue`] of writers shares · [`bulk`]: very many of them
 //!   · [`publish`]: moving the branch and every working tree that shows it
@@ -36,6 +36,7 @@ mod lock;
 mod loose;
 mod objects;
 mod pack;
+mod packed;
 mod packing;
 mod pass;
 mod publish;

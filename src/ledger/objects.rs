@@ -1,7 +1,7 @@
 //! Reading the object database, within bounds.
 //!
 //! Loose objects are read here and not through libgit2, which spins for ever on a truncated one and believes a header
-//! that claims gigabytes. Packed objects and alternates come through libgit2.
+//! that claims gigabytes. Packed objects and alternates come through libgit2 ([`super::packed`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
@@ -10,23 +10,21 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, ObjectFormat, ObjectType, Odb, Oid, Repository};
+use git2::{ObjectFormat, ObjectType, Oid, Repository};
 
 use super::commit::Commit;
+use super::packed::{MAX_OBJECT_BYTES, Packs, wrong_kind};
 use super::tree::RawTree;
 use super::zlib::Zlib;
 use super::{git_error, loose};
 use crate::error::{Error, Result};
-
-/// No object of a ledger is nearly as large: an entry has at most 1 MiB, a flat tree of 100,000 entries 5 MB.
-const MAX_OBJECT_BYTES: usize = 64 << 20;
 
 /// A walk reads thousands of objects, most of them packed: it should not look for a file for each.
 const READS_BEFORE_LISTING: u32 = 64;
 
 /// Reads objects of one repository.
 pub(super) struct Objects<'r> {
-    odb: Odb<'r>,
+    packs: Packs<'r>,
     directory: PathBuf,
     set_aside: PathBuf,
     format: ObjectFormat,
@@ -39,10 +37,9 @@ pub(super) struct Objects<'r> {
 
 impl<'r> Objects<'r> {
     pub fn new(repository: &'r Repository, set_aside: PathBuf) -> Result<Self> {
-        let odb = repository.odb().map_err(git_error("open the object database"))?;
         let directory = repository.commondir().join("objects");
         Ok(Self {
-            odb,
+            packs: Packs::of(repository)?,
             reads: Cell::new(0),
             zlib: RefCell::default(),
             directory,
@@ -72,20 +69,7 @@ impl<'r> Objects<'r> {
         {
             return Ok(Some(bytes));
         }
-        let doing = || format!("read {} {id}", kind.str());
-        match self.odb.read_header(id) {
-            Ok((size, _)) if size > MAX_OBJECT_BYTES => {
-                return Err(Error::Damaged(format!(
-                    "object {id} claims {size} bytes; the limit is {MAX_OBJECT_BYTES}"
-                )));
-            }
-            Ok((_, found)) if found != kind => return Err(wrong_kind(id, kind, found.str())),
-            Ok(_) => {}
-            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
-            Err(error) => return Err(git_error(doing())(error)),
-        }
-        let object = self.odb.read(id).map_err(|error| git_error(doing())(error))?;
-        Ok(Some(object.data().to_vec()))
+        self.packs.read(id, kind)
     }
 
     /// The content of an object that must be there.
@@ -163,10 +147,6 @@ impl<'r> Objects<'r> {
         }
         Ok(Some((kind, content)))
     }
-}
-
-fn wrong_kind(id: Oid, expected: ObjectType, found: &str) -> Error {
-    Error::Damaged(format!("object {id} should be a {}, is a {found}", expected.str()))
 }
 
 /// Moves a file out of the way into `directory`, where a person can look at it; nothing is deleted. Returns where it
