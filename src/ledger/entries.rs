@@ -1,12 +1,14 @@
 //! The ledger's tree at one commit: finding entries in it, and adding one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use git2::{ObjectType, Oid};
 use serde::Deserialize;
 
+use super::flat_names::FlatNames;
 use super::layout::{self, CONFIG, DEFAULT_FLAT_LIMIT, ROOT, SHARDS, TASKS};
 use super::objects::Objects;
 use super::pack::builder::PackBuilder;
@@ -20,8 +22,10 @@ pub(super) struct EntryTree<'r> {
     directories: Directories,
     /// Tasks looked up so far.
     lookups: u32,
-    /// The names in the flat directory, in lower case, once there were many lookups.
-    flat_names: Option<HashSet<Vec<u8>>>,
+    /// What is in the flat directory, once that is known.
+    flat_names: Option<FlatNames>,
+    /// Where that is noted.
+    note: Option<PathBuf>,
 }
 
 /// The flat directory is long, and from this many lookups on it pays to know its names.
@@ -66,7 +70,12 @@ impl<'r> EntryTree<'r> {
 
     /// A tree whose directories are known already, as [`Self::into_directories`] gave them.
     pub fn with(objects: Rc<Objects<'r>>, directories: Directories) -> Self {
-        Self { objects, directories, lookups: 0, flat_names: None }
+        Self { objects, directories, lookups: 0, flat_names: None, note: None }
+    }
+
+    /// With a file in which it may be noted what the flat directory holds.
+    pub fn noting_in(self, note: PathBuf) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// What is known of the tree.
@@ -137,23 +146,27 @@ impl<'r> EntryTree<'r> {
         Ok(other_case.map_or(Located::Absent, Located::OtherCase))
     }
 
+    /// Whether it is worth reading the flat directory for `name`.
     fn may_be_flat(&mut self, name: &str) -> Result<bool> {
         self.lookups += 1;
-        if self.lookups < LOOKUPS_BEFORE_NAMES {
-            return Ok(true);
-        }
         if self.flat_names.is_none() {
-            let tasks = self.directory(TASKS)?;
-            self.flat_names = Some(
-                tasks
-                    .iter()
-                    .flat_map(|tasks| tasks.iter())
-                    .map(|entry| entry.name.to_ascii_lowercase())
-                    .collect(),
-            );
+            // Full, so that it will not change any more.
+            let note = self.note.clone().filter(|_| matches!(self.directory(SHARDS), Ok(Some(_))));
+            let tree = self.directory(ROOT)?.and_then(|root| root.find("tasks")).map(|tasks| tasks.oid());
+            self.flat_names = match note.zip(tree) {
+                Some((note, tree)) => Some(match FlatNames::load(&note, tree) {
+                    Some(known) => known,
+                    None => {
+                        let names = FlatNames::of(self.directory(TASKS)?);
+                        names.save(&note, tree);
+                        names
+                    }
+                }),
+                None if self.lookups > LOOKUPS_BEFORE_NAMES => Some(FlatNames::of(self.directory(TASKS)?)),
+                None => None,
+            };
         }
-        let lower = name.to_ascii_lowercase();
-        Ok(self.flat_names.as_ref().is_none_or(|names| names.contains(lower.as_bytes())))
+        Ok(self.flat_names.as_ref().is_none_or(|names| names.may_have(name)))
     }
 
     /// The path that a new entry gets. A flat directory that is full, or that shards have followed, is never written
@@ -176,7 +189,7 @@ impl<'r> EntryTree<'r> {
             let (directory, name) = split(path);
             self.directory_mut(directory)?.set(name, MODE_FILE, *blob);
             if let Some(names) = self.flat_names.as_mut().filter(|_| directory == TASKS) {
-                names.insert(name.to_ascii_lowercase().into_bytes());
+                names.insert(name);
             }
             let mut above = directory;
             while !above.is_empty() && changed.insert((Reverse(above.split('/').count()), above)) {

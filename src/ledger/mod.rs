@@ -2,7 +2,7 @@
 //!
 //! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
 //! - [`objects`], [`loose`], [`packed`], [`zlib`], [`tree`], [`commit`]: git objects as bytes · [`pack`]: how new ones reach the disk
-//!   · [`durability`]: surviving a power cut · [`layout`], [`entries`]: where entries are
+//!   · [`durability`]: surviving a power cut · [`layout`], [`entries`], [`flat_names`]: where entries are
 //! - [`append`]: the one way in, of [`request`]s, by a [`pass`] that a [`queue`] of writers shares · [`bulk`]: very many of them
 //!   · [`publish`]: moving the branch and every working tree that shows it
 //!   · [`branch_file`]: the move itself · [`lock`]: waiting
@@ -26,6 +26,7 @@ mod checkout;
 mod commit;
 mod durability;
 mod entries;
+mod flat_names;
 mod history;
 mod identity;
 mod init;

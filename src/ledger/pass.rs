@@ -106,6 +106,7 @@ impl<'l> Pass<'l> {
                 (tree.policy()?, tree)
             }
         };
+        let tree = tree.noting_in(ledger.state_directory().join("flat-names"));
         Ok(Self {
             ledger,
             pack: pack(objects.format()),

@@ -54,8 +54,7 @@ impl Spool {
         prepare_libgit2();
         let beside =
             locate::open_repository(place).ok().map(|opened| state_directory(&opened.main).join("spool"));
-        let own = place.state_home.as_ref().map(|home| home.join("git-audit/spool"));
-        beside.into_iter().chain(own).map(|directory| Self { directory }).collect()
+        beside.into_iter().chain(own_directory(place)).map(|directory| Self { directory }).collect()
     }
 
     /// Keeps all of them, or none. Returns where, durably.
@@ -117,6 +116,10 @@ impl Spool {
     }
 }
 
+fn own_directory(place: &Place) -> Option<PathBuf> {
+    place.state_home.as_ref().map(|home| home.join("git-audit/spool"))
+}
+
 fn drop_drafts(drafts: &[Draft]) {
     for draft in drafts {
         _ = fs::remove_file(&draft.temporary);
@@ -128,7 +131,7 @@ impl Ledger {
     /// Entries that wait for this ledger, the oldest first, at most `limit`.
     pub fn waiting(&self, limit: usize) -> Vec<(Waiting, Request)> {
         let mut waiting = Vec::new();
-        for (number, spool) in Spool::places(&self.place).into_iter().enumerate() {
+        for (number, spool) in self.spools().into_iter().enumerate() {
             for file in spool.files(WAITING) {
                 if waiting.len() == limit {
                     return waiting;
@@ -145,9 +148,15 @@ impl Ledger {
         waiting
     }
 
+    /// The one beside the repository, then the user's own.
+    fn spools(&self) -> Vec<Spool> {
+        let beside = std::iter::once(self.state_directory().join("spool"));
+        beside.chain(own_directory(&self.place)).map(|directory| Spool { directory }).collect()
+    }
+
     /// Files of the spool that hold no entry.
     pub fn invalid_in_spool(&self) -> Vec<PathBuf> {
-        let places = Spool::places(&self.place).into_iter().enumerate();
+        let places = self.spools().into_iter().enumerate();
         let files = places
             .flat_map(|(number, spool)| spool.files(INVALID).into_iter().map(move |file| (number, file)));
         let ours =
