@@ -9,8 +9,8 @@ use crate::output::Messages;
 /// `None`: it did not.
 pub(super) fn keep_arguments(messages: &mut Messages) -> Option<ExitStatus> {
     let arguments = environment::arguments();
-    let asked = |word: &str| arguments.iter().any(|argument| argument == word);
-    if !(asked("record") && asked("--best-effort")) {
+    let record = arguments.iter().any(|argument| argument == "record");
+    if !(record && arguments.iter().any(|argument| argument.starts_with("--best-effort"))) {
         return None;
     }
     let text = serde_json::json!({ "arguments": arguments }).to_string();

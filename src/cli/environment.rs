@@ -20,7 +20,11 @@ const TEST_CLOCK: &str = "GIT_AUDIT_TEST_NOW";
 /// left out on purpose: an append must reach the repository's own index and objects.
 /// `lenient`: the directory need not be there.
 pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
-    let here = env::current_dir().map_err(|error| Error::io("find the current directory", error))?;
+    let here = match env::current_dir() {
+        // It was removed under us.
+        Err(_) if lenient => PathBuf::from("/"),
+        here => here.map_err(|error| Error::io("find the current directory", error))?,
+    };
     let directory = changes.iter().fold(here, |directory, change| directory.join(change));
     if let (Err(error), false) = (directory.read_dir(), lenient) {
         return Err(Error::io(format!("change to {}", directory.display()), error));
@@ -52,7 +56,7 @@ pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
         durability: None,
         state_home: state_home(),
         search_path: absolute_search_path(),
-        clock: clock()?,
+        clock: clock(lenient)?,
     })
 }
 
@@ -83,9 +87,12 @@ fn absolute_search_path() -> Option<OsString> {
     env::join_paths(env::split_paths(&path).filter(|entry| entry.is_absolute())).ok()
 }
 
-fn clock() -> Result<Clock> {
+fn clock(lenient: bool) -> Result<Clock> {
     let Some(fixed) = env::var_os(TEST_CLOCK) else { return Ok(Clock::Live(Utc::now)) };
     let parsed = fixed.to_str().and_then(|text| text.parse::<DateTime<Utc>>().ok());
+    if lenient && parsed.is_none() {
+        return Ok(Clock::Live(Utc::now));
+    }
     parsed.map(Clock::Fixed).ok_or_else(|| Error::Usage(format!("{TEST_CLOCK} is no RFC 3339 time")))
 }
 

@@ -12,9 +12,10 @@ use crate::output::flush as print;
 #[derive(Args)]
 #[command(
     after_help = "`git audit record --best-effort` never fails: what it cannot record waits in the spool, which is
-.git/git-audit/spool, or git-audit/spool in your state directory where that cannot be written. The
-next `record` commits it, or this command. An entry that is recorded already is skipped; one whose
-task is recorded with other content is moved aside and named. Nothing is dropped.
+.git/git-audit/spool, or ~/.local/state/git-audit/spool where that cannot be written. The next
+`record` commits it, or this command. An entry that is recorded already is skipped; one whose task
+is recorded with other content is moved aside and named. What is no entry stays until somebody
+removes it, and makes the exit code 2. Nothing is dropped.
 
 Examples:
   git audit flush

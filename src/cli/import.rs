@@ -20,13 +20,13 @@ const MAX_NAMED: usize = 1000;
 /// A bar that is redrawn more often costs more than it says.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Record many finished tasks at once, from a file
+/// Record many finished tasks at once, from a file or standard input
 #[derive(Args)]
 #[command(
-    after_help = "Reads JSON Lines, a JSON array, or one JSON object. Each entry becomes one commit, thousands of
-them durable at once. What is recorded already is skipped, so an import that was interrupted is
-simply run again. Bad input never loses good input: each invalid entry is named with its line, the
-others are recorded, and the exit code is 2.
+    after_help = "Reads JSON Lines, a JSON array, or one JSON object. Each entry becomes one commit; one without a
+timestamp gets the time of the import. What is recorded already is skipped, so an import that was
+interrupted is simply run again. Bad input never loses good input: each invalid entry is named with
+its line, the others are recorded, and the exit code is 2.
 
 Examples:
   git audit import --init history.jsonl
@@ -58,17 +58,20 @@ impl ImportArgs {
         let source = if is_stdin {
             Source::Stream("standard input".into(), Box::new(io::stdin()))
         } else {
-            Source::File(session.context.place.directory.join(&self.file))
+            Source::File(self.file.clone())
         };
         let options = ImportOptions { source, init: self.init, at_recorded_time: self.at_recorded_time };
         let Session { context, printer, messages } = session;
-        let mut report = Report { messages, bar: bar(&name), refused: Vec::new() };
+        let mut report = Report { messages, bar: bar(&name), refused: Vec::new(), durable: 0 };
         let done = ops::import::run(context, options, &mut |progress| {
             report.tell(&progress);
             Ok(())
         });
         report.bar.finish_and_clear();
-        let refused = report.refused;
+        let Report { refused, durable, .. } = report;
+        if done.is_err() && durable > 0 {
+            messages.note(&format!("{durable} entries are in the ledger; import again for the others"));
+        }
         let outcome = done?;
         finish(printer, &outcome, &refused)?;
         Ok(match outcome {
@@ -95,9 +98,8 @@ fn bar(name: &str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-    let style = ProgressStyle::with_template(
-        "{spinner} {prefix}: {human_pos} entries, {per_sec}, {elapsed} {wide_msg}",
-    );
+    let style =
+        ProgressStyle::with_template("{spinner} {prefix}: {human_pos} entries in {elapsed} {wide_msg}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
@@ -110,17 +112,19 @@ struct Report<'s> {
     messages: &'s mut Messages,
     bar: ProgressBar,
     refused: Vec<Refused>,
+    /// Entries that are in the ledger by now.
+    durable: usize,
 }
 
 impl Report<'_> {
     fn tell(&mut self, progress: &ImportProgress<'_>) {
-        let Self { messages, bar, refused } = self;
+        let Self { messages, bar, refused, .. } = self;
         match progress {
-            ImportProgress::Durable(_) => {}
+            ImportProgress::Durable(outcome) => self.durable = outcome.recorded + outcome.skipped,
             ImportProgress::Read(outcome) => {
                 bar.set_position((outcome.recorded + outcome.skipped + outcome.invalid) as u64);
                 if outcome.skipped > 0 {
-                    bar.set_message(format!("({} were recorded already)", outcome.skipped));
+                    bar.set_message("(some were recorded already)");
                 }
             }
             ImportProgress::Packing => bar.set_message("packing"),

@@ -43,7 +43,7 @@ mod show;
   git audit show deploy-42
 
 Exit codes:
-  0 done · 1 failed · 2 invalid input · 5 --strict: the entry has other content
+  0 done · 1 failed · 2 wrong usage or invalid input · 5 --strict: the entry has other content
   6 recorded, but the answer could not be printed · 7 busy, safe to retry")]
 struct Cli {
     /// Run as if started in PATH; may be repeated, as in git
@@ -84,7 +84,7 @@ enum Command {
 /// How long a writing command waits.
 #[derive(clap::Args)]
 struct WaitArgs {
-    /// Wait at most this many seconds for other writers; then exit 7 with nothing changed
+    /// Wait at most this many seconds for other writers; then exit 7: what was not acknowledged is not recorded
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     timeout: Duration,
 }
@@ -94,8 +94,8 @@ struct WaitArgs {
 struct WriteArgs {
     #[command(flatten)]
     wait: WaitArgs,
-    /// What a receipt promises about power cuts: `auto` survives them as cheaply as the file system allows,
-    /// `strict` flushes every file and directory, `off` promises nothing [default: git config audit.durability, or auto]
+    /// Whether what is acknowledged survives a power cut: `auto` makes sure as cheaply as the file system allows,
+    /// `strict` flushes every file and directory, `off` does nothing [default: git config audit.durability, or auto]
     #[arg(long, value_name = "MODE", value_parser = clap::builder::PossibleValuesParser::new(Durability::WORDS).try_map(|word| word.parse::<Durability>()))]
     durability: Option<Durability>,
 }

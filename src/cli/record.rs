@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::filters::status;
-use super::{Done, Session, WriteArgs, environment};
+use super::{Done, Session, WriteArgs, best_effort, environment};
 use crate::entry::{TaskId, parse};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Receipt;
@@ -199,6 +199,9 @@ impl RecordArgs {
         if let Err(error) = self.record(session) {
             session.messages.warning(&error.to_string());
             session.printer.give_up();
+            if matches!(error, Error::Usage(_)) {
+                best_effort::keep_arguments(&mut session.messages);
+            }
         }
         Ok(ExitStatus::Done)
     }
@@ -288,7 +291,7 @@ impl Report<'_> {
             files => format!("{} entries wait in the spool", files.len()),
         };
         self.messages.warning(&format!("{error}; {waits}"));
-        self.messages.hint("the next `git audit record` here records what waits; so does `git audit flush`");
+        self.messages.hint("the next `git audit record` in that repository records it, or `git audit flush`");
     }
 
     fn flushed(&mut self, flushed: &FlushOutcome) {

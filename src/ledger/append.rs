@@ -142,10 +142,11 @@ impl Ledger {
                 break (pass, healed, drafts);
             };
             intents.begin(pass.files())?;
-            let log = format!("audit: {} entries", pass.files().len());
+            let log = pass.log();
             match publication.publish(&pass.new_files(), pass.expected, new_tip, &log) {
                 Ok(Published::Moved) => {
-                    packing_due = stored.release().size() >= LARGE_SIZE && self.packing_is_due();
+                    let is_large = stored.release().size() >= LARGE_SIZE;
+                    packing_due = (is_large || self.packs().shelf.is_crowded()) && self.packing_is_due();
                     break (pass, healed, drafts);
                 }
                 Ok(Published::Again) => {}

@@ -86,7 +86,7 @@ impl Bulk<'_> {
         if let Some((new_tip, stored)) = self.pass.store()? {
             intents.begin(self.pass.files())?;
             let mut publication = Publication::new(ledger, self.deadline);
-            let log = format!("audit: {} entries", self.pass.files().len());
+            let log = self.pass.log();
             match publication.publish(&self.pass.new_files(), self.pass.expected, new_tip, &log) {
                 Ok(Published::Moved) => {
                     stored.release();

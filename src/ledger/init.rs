@@ -117,7 +117,7 @@ impl Ledger {
             branch: self.branch.short().to_owned(),
             head: CommitId(head),
             flat_limit: EntryTree::at(&objects, Some(head))?.policy()?.flat_limit,
-            checked_out: !self.checkouts().is_empty(),
+            checked_out: self.is_checked_out(),
         })
     }
 

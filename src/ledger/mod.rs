@@ -172,6 +172,11 @@ impl Ledger {
         self.branch.short()
     }
 
+    /// Whether a working tree shows the branch.
+    pub fn is_checked_out(&self) -> bool {
+        !self.checkouts().is_empty()
+    }
+
     /// The object id that means "none".
     fn zero(&self) -> git2::Oid {
         match self.repository.object_format() {

@@ -158,7 +158,8 @@ impl<'l> Pass<'l> {
                 let blob = self.pack.add(ObjectType::Blob, request.bytes())?;
                 let root = self.tree.add(&[(&path, blob)], &mut self.pack)?;
                 let now = self.ledger.place.clock.now().timestamp();
-                let authored = request.authored().map_or(now, |time| time.utc().timestamp());
+                // git knows no time before 1970.
+                let authored = request.authored().map_or(now, |time| time.utc().timestamp().max(0));
                 let bytes = commit::render(root, self.parent, by, authored, now, request.message());
                 let id = self.pack.add(ObjectType::Commit, &bytes)?;
                 self.parent = Some(id);
@@ -188,6 +189,14 @@ impl<'l> Pass<'l> {
     /// Bytes that it holds in memory, roughly.
     pub fn size_bytes(&self) -> usize {
         self.pack.content_bytes()
+    }
+
+    /// What the reflog says of it.
+    pub fn log(&self) -> String {
+        match self.files.as_slice() {
+            [file] => format!("audit: task {}", file.task_id),
+            files => format!("audit: {} entries", files.len()),
+        }
     }
 
     /// The entries that it adds.

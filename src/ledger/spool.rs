@@ -86,7 +86,7 @@ impl Spool {
                 }
             }
         }
-        let named = Syncing::on(&self.directory, Durability::Auto).name(&drafts);
+        let named = Syncing::on(&self.directory, Durability::Strict).name(&drafts);
         if named.is_err() {
             drop_drafts(&drafts);
         }
@@ -200,8 +200,13 @@ impl Waiting {
         }
     }
 
-    /// It cannot be recorded as it is, ever.
-    pub fn refuse(&self) {
+    /// It cannot be recorded as it is, ever: a person has to look at it.
+    pub fn refuse(&self, why: &str) {
+        let item = fs::read(&self.0).ok().and_then(|bytes| serde_json::from_slice::<Item>(&bytes).ok());
+        if let Some(mut item) = item {
+            why.clone_into(&mut item.why);
+            _ = serde_json::to_vec_pretty(&item).map(|bytes| fs::write(&self.0, bytes));
+        }
         _ = fs::rename(&self.0, self.0.with_extension(INVALID));
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use super::Context;
+use super::record::other_case;
 use crate::entry::TaskId;
 use crate::error::Result;
-use crate::ledger::{Deadline, Ledger, Naming, Packed, Receipt, Request};
+use crate::ledger::{Deadline, Durability, Ledger, Naming, Packed, Receipt, Request};
 
 /// Entries that share one pass.
 const MAX_PASS_ENTRIES: usize = 256;
@@ -26,8 +27,12 @@ pub struct FlushOutcome {
     pub skipped: Vec<TaskId>,
     /// Tasks that are recorded with other content: the fields, and where the waiting entry was moved.
     pub differing: Vec<(TaskId, Vec<String>, PathBuf)>,
+    /// Entries that turned out to be none that could be recorded.
+    pub refused: usize,
     /// Files in the spool that hold no entry that could be recorded.
     pub invalid: Vec<PathBuf>,
+    /// How durable what was recorded is.
+    pub durability: Durability,
     /// What was done to the packs.
     pub packed: Packed,
 }
@@ -35,7 +40,7 @@ pub struct FlushOutcome {
 impl FlushOutcome {
     /// Whether nothing waited.
     pub fn is_nothing(&self) -> bool {
-        self.recorded.is_empty() && self.skipped.is_empty() && self.differing.is_empty()
+        self.recorded.is_empty() && self.skipped.is_empty() && self.differing.is_empty() && self.refused == 0
     }
 }
 
@@ -57,6 +62,8 @@ pub fn run(context: &Context, options: FlushOptions) -> Result<FlushOutcome> {
         outcome.recorded.extend(more.recorded);
         outcome.skipped.extend(more.skipped);
         outcome.differing.extend(more.differing);
+        outcome.refused += more.refused;
+        outcome.durability = more.durability;
     }
     outcome.invalid = ledger.invalid_in_spool();
     outcome.packed = ledger.pack(true)?;
@@ -71,6 +78,7 @@ pub(super) fn commit_waiting(ledger: &Ledger, deadline: Deadline, limit: usize) 
         return Ok(outcome);
     }
     let appended = ledger.append(&requests, deadline, Naming::Known)?;
+    outcome.durability = appended.durability;
     for ((file, request), receipt) in files.iter().zip(&requests).zip(&appended.receipts) {
         let task_id = request.task_id().clone();
         match receipt {
@@ -85,7 +93,10 @@ pub(super) fn commit_waiting(ledger: &Ledger, deadline: Deadline, limit: usize) 
             Receipt::Skipped { differing, .. } => {
                 outcome.differing.push((task_id, differing.clone(), file.set_aside()?));
             }
-            Receipt::OtherCase { .. } => file.refuse(),
+            Receipt::OtherCase { existing } => {
+                file.refuse(&other_case(&task_id, existing).to_string());
+                outcome.refused += 1;
+            }
         }
     }
     Ok(outcome)

@@ -12,11 +12,13 @@ use super::record::other_case;
 use super::{Context, init};
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
-use crate::ledger::{self, Bulk, Ledger, Packed, Receipt, Request};
+use crate::ledger::{self, Bulk, Durability, Ledger, Packed, Receipt, Request};
 
 /// One pass, which means one barrier and one move of the branch, ends when it is as large; and when somebody else wants
 /// to write. An import that is interrupted loses at most that. The larger a pass, the smaller the ledger.
 const PASS_ENTRIES: usize = 1 << 17;
+/// The same where a working tree shows the branch, which gets each file and must be able to give it back.
+const PASS_ENTRIES_CHECKED_OUT: usize = 1 << 12;
 const PASS_BYTES: usize = 192 << 20;
 /// Entries are handed from thread to thread in batches; this many wait at most.
 const BATCH_ENTRIES: usize = 256;
@@ -64,6 +66,8 @@ pub struct ImportOutcome {
     pub differing: usize,
     /// Inputs that are not entries.
     pub invalid: usize,
+    /// How durable they are.
+    pub durability: Durability,
     /// What was done to the packs in the end.
     pub packed: Packed,
 }
@@ -75,6 +79,7 @@ impl ImportOutcome {
             skipped: self.skipped + other.skipped,
             differing: self.differing + other.differing,
             invalid: self.invalid + other.invalid,
+            durability: self.durability,
             packed: self.packed,
         }
     }
@@ -102,6 +107,7 @@ pub fn run(
         opened => opened?,
     };
     let reading = Reading {
+        directory: &context.place.directory,
         fields: &[],
         arrays: Arrays::Streamed,
         authored: at_recorded_time,
@@ -154,6 +160,7 @@ impl Writing<'_> {
         // What the pass under way will have done.
         let mut pending = ImportOutcome::default();
         for batch in batches {
+            let enough = if self.ledger.is_checked_out() { PASS_ENTRIES_CHECKED_OUT } else { PASS_ENTRIES };
             for incoming in batch {
                 let (request, origin) = match incoming {
                     Incoming::Request(request, origin) => (request, origin),
@@ -180,8 +187,7 @@ impl Writing<'_> {
                 self.count(&request, &origin, receipt, &mut pending)?;
             }
             (self.progress)(ImportProgress::Read(self.outcome.plus(pending)))?;
-            let is_full =
-                |pass: &Bulk<'_>| pending.recorded >= PASS_ENTRIES || pass.size_bytes() >= PASS_BYTES;
+            let is_full = |pass: &Bulk<'_>| pending.recorded >= enough || pass.size_bytes() >= PASS_BYTES;
             if let Some(pass) = bulk.take_if(|pass| is_full(pass) || self.ledger.is_waited_for()) {
                 self.end(pass, &mut pending)?;
             }
@@ -221,6 +227,7 @@ impl Writing<'_> {
     fn end(&mut self, pass: Bulk<'_>, pending: &mut ImportOutcome) -> Result<()> {
         let ended = pass.end()?;
         self.outcome = self.outcome.plus(std::mem::take(pending));
+        self.outcome.durability = ended.durability;
         if let Err(error) = &ended.pinned {
             (self.progress)(ImportProgress::Warning(error))?;
         }

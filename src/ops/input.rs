@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -82,6 +82,8 @@ pub(super) enum Incoming {
 /// How an input is read.
 #[derive(Clone, Copy)]
 pub(super) struct Reading<'f> {
+    /// Where the names of files begin.
+    pub directory: &'f Path,
     pub fields: &'f [Field],
     pub arrays: Arrays,
     /// The entries' own times become author dates.
@@ -100,6 +102,7 @@ impl Reading<'_> {
             Source::Stream(name, reader) => (name, reader),
             Source::File(path) => {
                 let name = path.display().to_string();
+                let path = self.directory.join(path);
                 let is_directory = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
                 let opened = if is_directory {
                     Err(Invalid::whole("is a directory; name the files in it"))

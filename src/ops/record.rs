@@ -100,8 +100,13 @@ pub fn run(
         outcome: RecordOutcome::default(),
         progress,
     };
-    let reading =
-        Reading { fields: &fields, arrays: Arrays::Refused, authored: false, clock: context.place.clock };
+    let reading = Reading {
+        directory: &context.place.directory,
+        fields: &fields,
+        arrays: Arrays::Refused,
+        authored: false,
+        clock: context.place.clock,
+    };
     for source in sources {
         reading.read(source, &mut |incoming| recording.take(incoming))?;
     }
@@ -135,7 +140,13 @@ impl Recording<'_> {
             let text = format!(
                 "--task-id names one task, but there are several in the input ({origin} is the second)"
             );
-            return Err(Error::Usage(text));
+            let error = Error::Usage(text);
+            if !self.best_effort {
+                return Err(error);
+            }
+            let (mut requests, _): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pass).into_iter().unzip();
+            requests.push(request);
+            return self.spool(&requests, &error);
         }
         self.pass_bytes += request.size_bytes();
         self.pass.push((request, origin));

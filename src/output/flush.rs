@@ -27,7 +27,7 @@ pub fn flushed(printer: &mut Printer, outcome: &FlushOutcome) -> Result<()> {
             for task_id in &outcome.skipped {
                 printer.line(&format!("skipped {task_id}: recorded already"))?;
             }
-            if outcome.is_nothing() {
+            if outcome.is_nothing() && outcome.invalid.is_empty() {
                 printer.line("nothing waits in the spool")?;
             }
             match packed.before {

@@ -118,6 +118,15 @@ fn at_recorded_time_keeps_the_entries_own_times_as_author_dates() {
 }
 
 #[test]
+fn a_time_that_git_does_not_know_is_no_damage() {
+    let sandbox = Sandbox::beside_code();
+    let rows = "{\"task_id\":\"row-1\",\"status\":\"failed\",\"timestamp\":\"1960-05-06T07:08:09Z\"}";
+    sandbox.audit_with_input(&["import", "--at-recorded-time", "-"], rows).exits(0);
+    assert_eq!(sandbox.git(&["log", "-1", "--format=%at", "audit"]).trim(), "0");
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+}
+
+#[test]
 fn a_ledger_is_made_only_when_asked_for() {
     let sandbox = Sandbox::with_code();
     let file = sandbox.input("old.jsonl", lines(0..3));

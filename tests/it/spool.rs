@@ -213,3 +213,41 @@ fn what_waits_can_be_read_by_its_owner_only_through_git_audit() {
     sandbox.audit(&["flush"]).exits(2).says("holds no entry");
     assert!(sandbox.logged(&[]).is_empty());
 }
+
+#[test]
+fn whatever_the_flags_say_the_caller_goes_on_and_what_they_said_is_kept() {
+    let sandbox = Sandbox::beside_code();
+    let spool = || files_in(sandbox.path(".git/git-audit/spool"));
+    let kept = |count: usize| assert_eq!(spool().len(), count, "{:?}", spool());
+    sandbox
+        .audit(&best_effort(&["--task-id", "u1", "--status", "failed", "--intent", "x", "--outcome", "3"]))
+        .exits(0)
+        .says("the arguments are in");
+    kept(1);
+    let two = "{\"status\":\"completed\"}\n{\"status\":\"failed\"}\n";
+    sandbox.audit_with_input(&best_effort(&["--task-id", "u2", "-"]), two).exits(0).says("2 entries wait");
+    kept(3);
+    sandbox.audit(&["record", "--best-effort=yes", "--task-id", "u3", "--status", "failed"]).exits(0);
+    kept(4);
+    // The first of the two is recorded; the other one has the same id, and is moved aside.
+    let flushed = sandbox.audit(&["flush", "--json"]).exits(2).json();
+    assert_eq!(flushed["recorded"], serde_json::json!(["u2"]));
+    assert_eq!(flushed["differing"][0]["task_id"], "u2");
+    assert_eq!(flushed["invalid"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_in_the_spool_says_why_it_cannot_be_recorded() {
+    let sandbox = Sandbox::beside_code();
+    let held = hold_lock(&sandbox);
+    sandbox.audit(&best_effort(&["--task-id", "T1", "--status", "failed", "--timeout", "0"])).exits(0);
+    drop(held);
+    sandbox.write(".git/git-audit/spool/zz.json", "not what was kept");
+    sandbox.audit(&["flush"]).exits(2);
+    let held = hold_lock(&sandbox);
+    sandbox.audit(&best_effort(&["--task-id", "t1", "--status", "failed", "--timeout", "0"])).exits(0);
+    drop(held);
+    let flushed = sandbox.audit(&["flush", "--json"]).exits(2).json();
+    let file = flushed["invalid"][0].as_str().unwrap();
+    assert!(fs::read_to_string(file).unwrap().contains("differs only in case from `T1`"), "{file}");
+}

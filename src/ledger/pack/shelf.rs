@@ -18,6 +18,11 @@ const FIRST_SIZE_OBJECTS: usize = 64;
 /// The sizes that an append puts together in passing, which costs it a few milliseconds at most.
 const SIZES_IN_PASSING: u32 = 3;
 
+/// And no more than this: entries can be large.
+const BYTES_IN_PASSING: u64 = 4 << 20;
+/// More packs than this are put together whatever their sizes are.
+const MANY_PACKS: usize = 64;
+
 /// A pack of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ledger) struct ShelvedPack {
@@ -131,12 +136,16 @@ impl Shelf {
     pub fn due(&self, objects: usize) -> Vec<ShelvedPack> {
         let all = self.all();
         let mut due = Vec::new();
-        let mut total = objects;
+        let (mut total, mut bytes) = (objects, 0);
         while size_of(total) < SIZES_IN_PASSING {
             let size = size_of(total);
             let same: Vec<_> =
                 all.iter().filter(|pack| pack.size() == size && self.is_free(pack)).cloned().collect();
             if same.len() + 1 < FAN_IN {
+                break;
+            }
+            bytes += same.iter().map(|pack| self.size_bytes(pack)).sum::<u64>();
+            if bytes > BYTES_IN_PASSING {
                 break;
             }
             total += same.iter().map(|pack| pack.objects).sum::<usize>();
@@ -146,6 +155,16 @@ impl Shelf {
             }
         }
         due
+    }
+
+    /// The size of a pack's file.
+    pub fn size_bytes(&self, pack: &ShelvedPack) -> u64 {
+        fs::metadata(self.file(&pack.name, "pack")).map_or(0, |found| found.len())
+    }
+
+    /// Whether so many packs have piled up that all of them should be put together.
+    pub fn is_crowded(&self) -> bool {
+        self.all().len() > MANY_PACKS
     }
 
     /// Whether a pack may be put together with others: nobody keeps it, and no index over several packs names it.

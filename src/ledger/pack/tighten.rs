@@ -44,6 +44,7 @@ impl Store {
     /// What is due. `now`: plain packs of any size; else only when enough large ones have piled up.
     pub fn due(&self, now: bool) -> Option<Due> {
         let all = self.shelf.all();
+        let now = now || self.shelf.is_crowded();
         let of = |effort, size: Option<u32>| {
             let same = all
                 .iter()
@@ -57,7 +58,7 @@ impl Store {
             plain.retain(|pack| self.can_be_built(pack));
             let mut bytes = 0;
             plain.retain(|pack| {
-                bytes += self.size_bytes(pack);
+                bytes += self.shelf.size_bytes(pack);
                 bytes < MAX_PACK_BYTES / 2
             });
             if plain.len() >= enough {
@@ -74,11 +75,7 @@ impl Store {
     }
 
     fn can_be_built(&self, pack: &ShelvedPack) -> bool {
-        self.size_bytes(pack) * (FAN_IN as u64) < MAX_PACK_BYTES && self.shelf.is_free(pack)
-    }
-
-    fn size_bytes(&self, pack: &ShelvedPack) -> u64 {
-        std::fs::metadata(self.shelf.file(&pack.name, "pack")).map_or(0, |found| found.len())
+        self.shelf.size_bytes(pack) * (FAN_IN as u64) < MAX_PACK_BYTES && self.shelf.is_free(pack)
     }
 
     /// The pack that takes the place of what is due, and of which packs it does: not of one that is damaged.

@@ -25,6 +25,7 @@ impl<'r> From<&'r Refused> for RefusedAnswer<'r> {
 
 /// `git-audit/import/v1`:
 /// - `recorded`, `skipped`, `invalid`: how many · `differing`: how many of the skipped have other content
+/// - `durability`: what was done so that they survive a power cut: `auto`, `strict` or `off`
 /// - `refused`: the first thousand of the invalid ones
 #[derive(Debug, Serialize)]
 pub struct ImportAnswer<'r> {
@@ -33,20 +34,23 @@ pub struct ImportAnswer<'r> {
     skipped: usize,
     differing: usize,
     invalid: usize,
+    durability: String,
     refused: Vec<RefusedAnswer<'r>>,
 }
 
 impl<'r> ImportAnswer<'r> {
     /// The answer for `outcome`.
     pub fn new(outcome: &ImportOutcome, refused: Vec<RefusedAnswer<'r>>) -> Self {
-        let ImportOutcome { recorded, skipped, differing, invalid, .. } = *outcome;
-        Self { schema: "git-audit/import/v1", recorded, skipped, differing, invalid, refused }
+        let ImportOutcome { recorded, skipped, differing, invalid, durability, .. } = *outcome;
+        let durability = durability.to_string();
+        Self { schema: "git-audit/import/v1", recorded, skipped, differing, invalid, durability, refused }
     }
 }
 
 /// `git-audit/flush/v1`:
 /// - `recorded`, `skipped`: task ids · `differing`: task ids, and where what waited was moved
 /// - `invalid`: files in the spool that hold no entry that could be recorded
+/// - `durability`: what was done so that they survive a power cut: `auto`, `strict` or `off`
 /// - `packed`: how many packs became how many, and the number of their objects
 #[derive(Debug, Serialize)]
 pub struct FlushAnswer<'f> {
@@ -55,6 +59,7 @@ pub struct FlushAnswer<'f> {
     skipped: &'f [TaskId],
     differing: Vec<DifferingAnswer<'f>>,
     invalid: Vec<String>,
+    durability: String,
     packed: PackedAnswer,
 }
 
@@ -85,6 +90,7 @@ impl<'f> From<&'f FlushOutcome> for FlushAnswer<'f> {
             skipped: &outcome.skipped,
             differing: differing.collect(),
             invalid: outcome.invalid.iter().map(|file| file.display().to_string()).collect(),
+            durability: outcome.durability.to_string(),
             packed: PackedAnswer {
                 before: outcome.packed.before,
                 after: outcome.packed.after,
