@@ -1,18 +1,22 @@
 //! The benchmark workload: finished tasks as an orchestrator would record them, and ledgers made of them.
 //!
 //! Deterministic: the same number gives the same bytes, on every machine and in every run.
-//! Nothing here calls the crate under test, so a fault in its rendering or layout cannot hide in the input it is
-//! measured with; the layout and the commit's shape are written down a second time, from the contract.
+//! This file does not call the crate under test, so a fault in its rendering or layout cannot hide in the input it is
+//! measured with; the layout and the commit's shape are written down a second time, from the contract. The import bench
+//! holds the two against each other: its two ledgers must end in the same commit.
 #![allow(dead_code, reason = "shared by several benches; each uses its part")]
 #![allow(clippy::disallowed_methods, reason = "the sandbox takes PATH over from the environment")]
 #![allow(clippy::expect_used, reason = "a generator that breaks its own rules is a bug")]
 
+pub(crate) mod clock;
+pub(crate) mod options;
 pub(crate) mod probe;
 pub(crate) mod sandbox;
 pub(crate) mod score;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, TimeZone, Utc};
 use serde_json::{Map, Value, json};
@@ -20,6 +24,13 @@ use sha2::{Digest, Sha256};
 
 /// The ledger's branch in every benchmark repository.
 pub(crate) const BRANCH: &str = "audit";
+
+/// Who commits, in every benchmark repository.
+const IDENTITY: &str = "Bench <bench@example.com>";
+
+/// The time at which commits are made whose bytes are compared.
+pub(crate) const NOW: &str = "2030-01-01T00:00:00Z";
+const NOW_SECONDS: i64 = 1_893_456_000;
 
 /// How many entries the flat directory takes before the shards begin.
 const FLAT_LIMIT: u64 = 1000;
@@ -113,27 +124,25 @@ pub(crate) fn sealed(i: u64) -> Sealed {
     }
 }
 
-/// A `git fast-import` stream of a whole ledger: a root commit with the policy file, then one commit for each of the
-/// first `n` tasks.
-pub(crate) fn fast_import(n: u64, out: &mut impl Write) -> io::Result<()> {
-    let policy = format!("version = 1\nflat_limit = {FLAT_LIMIT}\n");
-    let root = Sealed {
-        path: ".audit/config.toml".to_owned(),
-        bytes: policy.into_bytes(),
-        message: "audit: initialise the ledger\n".to_owned(),
-        ended_at: ended(0).timestamp(),
-    };
-    write_commit(&root, out)?;
-    for i in 0..n {
-        write_commit(&sealed(i), out)?;
+/// The tasks as JSON Lines, as `import` takes them.
+pub(crate) fn json_lines(tasks: Range<u64>, out: &mut impl Write) -> io::Result<()> {
+    for i in tasks {
+        serde_json::to_writer(&mut *out, &entry(i))?;
+        out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+/// The tasks as a `git fast-import` stream: one commit each, on top of what the stream or the branch has before.
+pub(crate) fn fast_import(tasks: Range<u64>, out: &mut impl Write) -> io::Result<()> {
+    tasks.into_iter().try_for_each(|i| write_commit(&sealed(i), out))
 }
 
 /// One commit that adds one file; without a `from`, fast-import builds on the branch's previous commit.
 fn write_commit(file: &Sealed, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "commit refs/heads/{BRANCH}")?;
-    writeln!(out, "committer Bench <bench@example.com> {} +0000", file.ended_at)?;
+    writeln!(out, "author {IDENTITY} {} +0000", file.ended_at)?;
+    writeln!(out, "committer {IDENTITY} {NOW_SECONDS} +0000")?;
     writeln!(out, "data {}\n{}", file.message.len(), file.message)?;
     writeln!(out, "M 100644 inline {}", file.path)?;
     writeln!(out, "data {}", file.bytes.len())?;
