@@ -29,12 +29,12 @@ impl Ledger {
     /// another.
     pub fn pack(&self, now: bool) -> Result<Packed> {
         let mut packed = Packed::default();
-        let path = self.state_directory().join("packing");
-        let failed = |error| Error::io(format!("open {}", path.display()), error);
-        let one_at_a_time =
-            File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let one_at_a_time = self.packing_lock()?;
         if one_at_a_time.try_lock().is_err() {
-            return Ok(packed);
+            // Whoever asks for it now waits until it is done.
+            if !(now && one_at_a_time.lock().is_ok()) {
+                return Ok(packed);
+            }
         }
         let store = self.packs();
         while let Some(due) = store.due(now) {
@@ -63,8 +63,14 @@ impl Ledger {
         Ok(packed)
     }
 
-    /// Whether enough has piled up that [`Self::pack`] should run.
+    fn packing_lock(&self) -> Result<File> {
+        let path = self.state_directory().join("packing");
+        let opened = File::options().create(true).truncate(false).write(true).open(&path);
+        opened.map_err(|error| Error::io(format!("open {}", path.display()), error))
+    }
+
+    /// Whether enough has piled up that [`Self::pack`] should run, and nobody is at it.
     pub(super) fn packing_is_due(&self) -> bool {
-        self.packs().due(false).is_some()
+        self.packs().due(false).is_some() && self.packing_lock().is_ok_and(|lock| lock.try_lock().is_ok())
     }
 }

@@ -281,3 +281,20 @@ fn entries_and_lines_in_any_number_share_a_pass() {
     assert_eq!(packs(&sandbox), before + 1);
     assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
 }
+
+#[test]
+fn flush_ends_and_loses_nothing_however_few_or_many_packs_there_are() {
+    for records in [1, 2, 12] {
+        let sandbox = Sandbox::with_code();
+        for number in 0..records {
+            sandbox.record(&format!("t{number}"), &["--init"]);
+        }
+        for _ in 0..3 {
+            sandbox.audit(&["flush"]).exits(0);
+            assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+            assert_eq!(sandbox.logged(&[]).len(), records);
+        }
+        sandbox.record("after", &[]);
+        assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+    }
+}

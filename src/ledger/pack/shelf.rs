@@ -21,7 +21,7 @@ const SIZES_IN_PASSING: u32 = 3;
 /// And no more than this: entries can be large.
 const BYTES_IN_PASSING: u64 = 4 << 20;
 /// More packs than this are put together whatever their sizes are.
-const MANY_PACKS: usize = 64;
+const MANY_PACKS: usize = 40;
 
 /// A pack of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]

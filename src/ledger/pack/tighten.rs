@@ -53,9 +53,14 @@ impl Store {
         };
         let mut plain = of(Effort::Time, None);
         plain.retain(|pack| now || pack.size() >= LARGE_SIZE);
-        let enough = if now { 2 } else { FAN_IN };
+        // One small pack alone is not worth it.
+        let enough = match plain.as_slice() {
+            [one] if now && one.size() > 0 => 1,
+            _ if now => 2,
+            _ => FAN_IN,
+        };
         if plain.len() >= enough {
-            plain.retain(|pack| self.can_be_built(pack));
+            plain.retain(|pack| self.shelf.is_free(pack));
             let mut bytes = 0;
             plain.retain(|pack| {
                 bytes += self.shelf.size_bytes(pack);
@@ -68,14 +73,15 @@ impl Store {
         (0..=all.iter().map(ShelvedPack::size).max()?).find_map(|size| {
             let mut same = of(Effort::Space, Some(size));
             if same.len() >= FAN_IN {
-                same.retain(|pack| self.can_be_built(pack));
+                same.retain(|pack| self.stays_small(pack) && self.shelf.is_free(pack));
             }
             (same.len() >= FAN_IN).then_some(Due::Tight(same))
         })
     }
 
-    fn can_be_built(&self, pack: &ShelvedPack) -> bool {
-        self.shelf.size_bytes(pack) * (FAN_IN as u64) < MAX_PACK_BYTES && self.shelf.is_free(pack)
+    /// Whether it is still small with as many of its size.
+    fn stays_small(&self, pack: &ShelvedPack) -> bool {
+        self.shelf.size_bytes(pack) * (FAN_IN as u64) < MAX_PACK_BYTES
     }
 
     /// The pack that takes the place of what is due, and of which packs it does: not of one that is damaged.
