@@ -1,7 +1,9 @@
 //! `record --best-effort`: the caller's own work must never fail because of its record.
 
+use std::path::PathBuf;
+
 use super::environment;
-use crate::error::{Error, ExitStatus};
+use crate::error::ExitStatus;
 use crate::ledger::{Spool, Spooled};
 use crate::output::Messages;
 
@@ -14,18 +16,11 @@ pub(super) fn keep_arguments(messages: &mut Messages) -> Option<ExitStatus> {
         return None;
     }
     let text = serde_json::json!({ "arguments": arguments }).to_string();
-    let kept = environment::place(&[], true).and_then(|place| {
-        let places = Spool::places(&place);
-        let why = "the command line could not be understood";
-        let mut last = Error::Usage("there is no directory where it could wait".into());
-        for spool in places {
-            match spool.keep(&[Spooled::Text(text.as_bytes())], why, &place) {
-                Ok(files) => return Ok(files),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    });
+    let changes = arguments.iter().zip(arguments.iter().skip(1)).filter(|(flag, _)| *flag == "-C");
+    let changes: Vec<_> = changes.map(|(_, path)| PathBuf::from(path)).collect();
+    let why = "the command line could not be understood";
+    let kept = environment::place(&changes, true)
+        .and_then(|place| Spool::keep_somewhere(&[Spooled::Text(text.as_bytes())], why, &place));
     match kept {
         Ok(files) => files.iter().for_each(|file| {
             messages.warning(&format!("nothing was recorded; the arguments are in {}", file.display()))

@@ -47,6 +47,12 @@ impl FlushArgs {
         if !outcome.invalid.is_empty() {
             messages.hint("the file says why; record a corrected entry, then remove the file");
         }
+        for place in &outcome.elsewhere {
+            messages.note(&format!("entries of {} wait, too: run `git audit flush` there", place.display()));
+        }
+        if let Some(error) = &outcome.unpacked {
+            messages.warning(&format!("the packs are as they were: {error}"));
+        }
         print::flushed(printer, &outcome)?;
         Ok(if outcome.invalid.is_empty() { ExitStatus::Done } else { ExitStatus::Invalid })
     }

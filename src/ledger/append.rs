@@ -123,6 +123,7 @@ impl Ledger {
 
         let mut publication = Publication::new(self, deadline);
         let mut packing_due = false;
+        let mut earlier_tries = Vec::new();
         let mut made_before = HashSet::new();
         let (pass, healed, drafts) = loop {
             let mut pass = Pass::begin(self, Pass::pack_for(entries))?;
@@ -134,9 +135,17 @@ impl Ledger {
             };
             let healed = add_all(&unfinished, &by)?;
             let drafts = add_all(requests, &by)?;
-            for other in &mut waiting {
-                other.drafts = add_all(&other.requests, &other.by)?;
-            }
+            waiting.retain_mut(|other| match add_all(&other.requests, &other.by) {
+                Ok(drafts) => {
+                    other.drafts = drafts;
+                    true
+                }
+                // What is wrong with somebody else's request is theirs to find out.
+                Err(_) => {
+                    queue.give_back(other);
+                    false
+                }
+            });
             let Some((new_tip, stored)) = pass.store()? else {
                 self.sync_ref()?;
                 break (pass, healed, drafts);
@@ -149,7 +158,8 @@ impl Ledger {
                     packing_due = (is_large || self.packs().shelf.is_crowded()) && self.packing_is_due();
                     break (pass, healed, drafts);
                 }
-                Ok(Published::Again) => {}
+                // Kept until the end: what is stored now must not be taken for what nobody keeps.
+                Ok(Published::Again) => earlier_tries.push(stored),
                 Err(error) => {
                     if publication.take_back() {
                         intents.end();

@@ -55,6 +55,11 @@ impl Ledger {
         }
     }
 
+    /// Whether the branch is at `commit`; zero: whether it does not exist.
+    pub(super) fn is_at_commit(&self, commit: Oid) -> Result<bool> {
+        Ok(self.branch.local_tip(&self.repository)?.unwrap_or_else(|| self.zero()) == commit)
+    }
+
     /// Makes the branch's name durable, after a move: every directory up to `refs/heads`.
     pub(super) fn sync_ref_names(&self) -> Result<()> {
         let (file, root) = (self.branch_file(), self.repository.commondir().join("refs/heads"));

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::append::{Appended, Receipt};
+use super::append::{Appended, Naming, Receipt};
 use super::commit::{CommitId, parse_oid};
 use super::identity::Identities;
 use super::intents::Intents;
@@ -21,7 +21,6 @@ pub struct Bulk<'l> {
     ledger: &'l Ledger,
     pass: Pass<'l>,
     by: Identities,
-    deadline: Deadline,
     _lock: WriterLock,
 }
 
@@ -31,6 +30,10 @@ impl Ledger {
     /// # Errors
     /// The deadline passed, or the ledger cannot be read.
     pub fn bulk(&self, deadline: Deadline) -> Result<Bulk<'_>> {
+        if Intents::of(self).any() {
+            // What an interrupted append left comes first.
+            self.append(&[], deadline, Naming::Known)?;
+        }
         self.durability.set(self.asked_durability()?);
         let lock = WriterLock::acquire(&self.state_directory(), self.sharing(), deadline)?;
         self.packs().clean_up();
@@ -38,7 +41,6 @@ impl Ledger {
             ledger: self,
             pass: Pass::begin(self, PackBuilder::beside)?.lean(),
             by: self.identities(),
-            deadline,
             _lock: lock,
         })
     }
@@ -78,28 +80,32 @@ impl Bulk<'_> {
     /// Makes all of it durable, and moves the branch. `receipts` of the answer are empty.
     ///
     /// # Errors
-    /// Something else moved the branch meanwhile, or the pass cannot be written. Nothing of it is recorded then.
-    pub fn end(mut self) -> Result<Appended> {
+    /// Something else moved the branch meanwhile, the deadline passed, or the pass cannot be written. Nothing of it is
+    /// recorded then.
+    pub fn end(mut self, deadline: Deadline) -> Result<Appended> {
         let ledger = self.ledger;
         let intents = Intents::of(ledger);
         let mut packing_due = false;
         if let Some((new_tip, stored)) = self.pass.store()? {
             intents.begin(self.pass.files())?;
-            let mut publication = Publication::new(ledger, self.deadline);
-            let log = self.pass.log();
-            match publication.publish(&self.pass.new_files(), self.pass.expected, new_tip, &log) {
-                Ok(Published::Moved) => {
-                    stored.release();
-                    packing_due = ledger.packing_is_due();
-                }
-                Ok(Published::Again) => return Err(Error::Moved(ledger.branch().to_owned())),
-                Err(error) => {
-                    if publication.take_back() {
-                        intents.end();
+            let mut publication = Publication::new(ledger, deadline);
+            let (log, expected) = (self.pass.log(), self.pass.expected);
+            loop {
+                match publication.publish(&self.pass.new_files(), expected, new_tip, &log) {
+                    Ok(Published::Moved) => break,
+                    // Somebody held the branch's lock for a moment; it is where it was.
+                    Ok(Published::Again) if ledger.is_at_commit(expected)? => {}
+                    Ok(Published::Again) => return Err(Error::Moved(ledger.branch().to_owned())),
+                    Err(error) => {
+                        if publication.take_back() {
+                            intents.end();
+                        }
+                        return Err(error);
                     }
-                    return Err(error);
                 }
             }
+            stored.release();
+            packing_due = ledger.packing_is_due();
         } else {
             ledger.sync_ref()?;
         }

@@ -20,7 +20,8 @@ const XFS_MAGIC: rustix::fs::FsWord = 0x5846_5342;
 /// What an acknowledgement promises (`--durability`, `audit.durability`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Durability {
-    /// Nothing but what the system does by itself: a power cut can lose acknowledged entries.
+    /// No flush: a power cut can lose acknowledged entries. What was durable before is not put at risk: files are still
+    /// written in order.
     Off,
     /// The entry survives a power cut, with as few flushes as the file system allows.
     #[default]
@@ -75,7 +76,8 @@ enum Method {
     EachFile,
     /// The same, and the directory above.
     Strict,
-    Nothing,
+    /// No flush, but no name before its content is on its way to the disk.
+    InOrder,
 }
 
 /// Makes the files of one directory durable.
@@ -86,7 +88,7 @@ impl Syncing {
     /// For files on the file system of `directory`.
     pub fn on(directory: &Path, durability: Durability) -> Self {
         Self(match durability {
-            Durability::Off => Method::Nothing,
+            Durability::Off => Method::InOrder,
             Durability::Strict => Method::Strict,
             Durability::Auto => method_of(directory),
         })
@@ -98,22 +100,22 @@ impl Syncing {
         let Some((last, others)) = drafts.split_last() else { return Ok(()) };
         for draft in others {
             match self.0 {
-                Method::Nothing => {}
-                Method::Journal => write_out(&draft.file, &draft.temporary)?,
+                Method::InOrder | Method::Journal => write_out(&draft.file, &draft.temporary)?,
                 _ => sync_open(&draft.file, &draft.temporary)?,
             }
         }
         match self.0 {
-            Method::Nothing => {}
             // Its content is on its way to the disk, so that its name cannot be there long before.
-            Method::Journal | Method::NameWithFile => write_out(&last.file, &last.temporary)?,
+            Method::InOrder | Method::Journal | Method::NameWithFile => {
+                write_out(&last.file, &last.temporary)?
+            }
             _ => sync_open(&last.file, &last.temporary)?,
         }
         for draft in drafts {
             rename(&draft.temporary, &draft.path)?;
         }
         match self.0 {
-            Method::Nothing => Ok(()),
+            Method::InOrder => Ok(()),
             Method::Journal | Method::NameWithFile => sync_open(&last.file, &last.path),
             Method::EachFile => sync_directories(&last.path, 1),
             Method::Strict => sync_directories(&last.path, 2),
@@ -123,15 +125,16 @@ impl Syncing {
     /// Puts a file in the place of another, once its content is durable: whatever happens, one of the two is there.
     /// Which one is up to [`Self::sync_names`].
     pub fn replace(self, draft: &Draft) -> Result<()> {
-        if self.0 != Method::Nothing {
-            sync_open(&draft.file, &draft.temporary)?;
+        match self.0 {
+            Method::InOrder => write_out(&draft.file, &draft.temporary)?,
+            _ => sync_open(&draft.file, &draft.temporary)?,
         }
         rename(&draft.temporary, &draft.path)
     }
 
     /// Makes the name of a file durable whose content is, with every directory up to `root`.
     pub fn sync_names(self, file: &Path, root: &Path) -> Result<()> {
-        if self.0 == Method::Nothing {
+        if self.0 == Method::InOrder {
             return Ok(());
         }
         file.ancestors().skip(1).take_while(|path| path.starts_with(root)).try_for_each(sync_if_there)
@@ -139,7 +142,7 @@ impl Syncing {
 
     /// Makes a file durable that already has its name, with every directory up to `root`.
     pub fn sync_named(self, file: &Path, root: &Path) -> Result<()> {
-        if self.0 == Method::Nothing {
+        if self.0 == Method::InOrder {
             return Ok(());
         }
         let paths = file.ancestors().take_while(|path| path.starts_with(root)).filter(|path| path.exists());
@@ -149,7 +152,7 @@ impl Syncing {
 
     /// Has a file's content written, so that no crash leaves it empty for long. Not a promise.
     pub fn write_soon(self, file: &File, path: &Path) -> Result<()> {
-        if self.0 == Method::Nothing { Ok(()) } else { write_out(file, path) }
+        write_out(file, path)
     }
 }
 

@@ -33,6 +33,11 @@ impl Intents {
         files.iter().try_for_each(mark).map_err(failed)
     }
 
+    /// Whether there are any.
+    pub fn any(&self) -> bool {
+        fs::read_dir(&self.directory).is_ok_and(|mut marks| marks.next().is_some())
+    }
+
     /// Everything marked is in the history now, or was taken back, or is in no working tree.
     pub fn end(&self) {
         // What cannot be removed is looked at again next time, and then found recorded.

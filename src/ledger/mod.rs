@@ -218,6 +218,10 @@ impl Ledger {
             directory,
             sharing: self.sharing(),
             syncing: self.syncing(),
+            syncing_others: durability::Syncing::on(
+                self.repository.commondir(),
+                self.durability.get().max(Durability::Auto),
+            ),
         }
     }
 }

@@ -42,6 +42,7 @@ impl Ledger {
             let lock =
                 WriterLock::acquire(&self.state_directory(), self.sharing(), Deadline::within(PATIENCE));
             let Ok(_lock) = lock else { break };
+            store.clean_up();
             let shelf = store.shelf.all();
             if taken.is_empty() || taken.iter().any(|pack| !shelf.contains(pack)) {
                 // Damaged, or an append was quicker.
@@ -65,8 +66,13 @@ impl Ledger {
 
     fn packing_lock(&self) -> Result<File> {
         let path = self.state_directory().join("packing");
+        let is_new = !path.exists();
         let opened = File::options().create(true).truncate(false).write(true).open(&path);
-        opened.map_err(|error| Error::io(format!("open {}", path.display()), error))
+        let file = opened.map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+        if is_new {
+            self.sharing().apply_to_file(&path);
+        }
+        Ok(file)
     }
 
     /// Whether enough has piled up that [`Self::pack`] should run, and nobody is at it.

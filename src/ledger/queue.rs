@@ -7,9 +7,9 @@
 //! tickets without an answer; their owners do the work themselves when they get the lock, and find done what is done.
 
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,21 +21,26 @@ use super::pass::Draft;
 use super::request::Ticket;
 use super::sharing::Sharing;
 use super::{Ledger, Request};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Tickets of another version of the program are left to their owners.
 const VERSION: u32 = 1;
 /// More than this is not handed to others: its owner waits for the lock and has a pass of its own.
-const MAX_TICKET_ENTRIES: usize = 64;
-const MAX_TICKET_BYTES: usize = 1 << 20;
+const MAX_TICKET_ENTRIES: usize = 256;
+const MAX_TICKET_BYTES: usize = 16 << 20;
 /// A claimed ticket is being worked on: its owner waits for the end of that, past its deadline if need be.
 const CLAIMED: Duration = Duration::from_secs(600);
 /// An answer that nobody fetched in this time has no owner any more.
 const ANSWER_KEPT: Duration = Duration::from_secs(3600);
 
+/// A ticket that cannot be read is being replaced, or never will be.
+const UNREADABLE_KEPT: Duration = Duration::from_secs(60);
+
 const REQUEST: &str = "request";
 const CLAIM: &str = "claimed";
 const ANSWER: &str = "answer";
+/// Somebody tried, and it failed: nobody tries again, but its owner.
+const GIVEN_BACK: &str = "given-back";
 
 /// The queue of one ledger.
 pub(super) struct Queue<'l> {
@@ -121,13 +126,13 @@ impl<'l> Queue<'l> {
             return WriterLock::acquire(&self.state, self.sharing, deadline).map(Turn::Ours);
         };
         let lock = match WriterLock::acquire(&self.state, self.sharing, deadline) {
-            Err(Error::Busy { .. }) if fs::remove_file(with(&name, REQUEST)).is_err() => {
+            Err(_) if fs::remove_file(with(&name, REQUEST)).is_err() => {
                 WriterLock::acquire(&self.state, self.sharing, Deadline::within(CLAIMED))
             }
             waited => waited,
         };
-        let answer = read_answer(&name, requests.len());
-        [REQUEST, CLAIM, ANSWER]
+        let answer = read_answer(&name, requests);
+        [REQUEST, CLAIM, ANSWER, GIVEN_BACK]
             .into_iter()
             .for_each(|extension| _ = fs::remove_file(with(&name, extension)));
         match answer {
@@ -138,7 +143,6 @@ impl<'l> Queue<'l> {
 
     /// Leaves a ticket. Returns its path without extension.
     fn leave(&self, requests: &[Request]) -> io::Result<PathBuf> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let Identities { author, committer } = self.ledger.identities();
         let letter = Letter {
             version: VERSION,
@@ -153,19 +157,18 @@ impl<'l> Queue<'l> {
             self.sharing.apply_to_directory(&self.directory);
         }
         let text = serde_json::to_vec(&letter)?;
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let name = self.directory.join(format!("{}-{number}", std::process::id()));
-            let draft = with(&name, "draft");
-            if [REQUEST, CLAIM, ANSWER].iter().any(|extension| with(&name, extension).exists()) {
-                // Left by a process that had our number before.
-                continue;
-            }
-            fs::write(&draft, &text)?;
-            self.sharing.apply_to_file(&draft);
-            fs::rename(&draft, with(&name, REQUEST))?;
-            return Ok(name);
-        }
+        // Not by process id alone: writers may be in containers, or on several hosts.
+        let name = self.directory.join(format!("{}-{}", std::process::id(), unlike_any_other()));
+        let draft = with(&name, "draft");
+        fs::write(&draft, &text)?;
+        self.sharing.apply_to_file(&draft);
+        fs::rename(&draft, with(&name, REQUEST))?;
+        Ok(name)
+    }
+
+    /// Puts a ticket where only its owner looks: it could not be served.
+    pub fn give_back(&self, waiting: &Waiting) {
+        _ = fs::rename(with(&waiting.name, CLAIM), with(&waiting.name, GIVEN_BACK));
     }
 
     /// Whether anybody waits.
@@ -184,7 +187,7 @@ impl<'l> Queue<'l> {
         for path in listing.filter_map(|item| Some(item.ok()?.path())) {
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some(REQUEST | CLAIM) => names.push(path.with_extension("")),
-                _ => remove_if_old(&path),
+                _ => remove_if_older(&path, ANSWER_KEPT),
             }
         }
         names.sort();
@@ -197,7 +200,12 @@ impl<'l> Queue<'l> {
         let letter = |path: &Path| -> Option<Letter> { serde_json::from_slice(&fs::read(path).ok()?).ok() };
         let for_us =
             |letter: &Letter| letter.version == VERSION && letter.reference == self.ledger.branch.reference;
-        let letter = letter(&claimed).or_else(|| letter(&request)).filter(for_us)?;
+        let Some(letter) = letter(&claimed).or_else(|| letter(&request)) else {
+            // Not whole: a power cut, or somebody's hand. Its owner, if there is one, does it alone.
+            [request, claimed].iter().for_each(|file| remove_if_older(file, UNREADABLE_KEPT));
+            return None;
+        };
+        let letter = Some(letter).filter(for_us)?;
         match fs::rename(&request, &claimed) {
             Ok(()) => {}
             // Claimed before, by one that was killed.
@@ -235,14 +243,27 @@ fn with(name: &Path, extension: &str) -> PathBuf {
     name.with_extension(extension)
 }
 
-fn read_answer(name: &Path, requests: usize) -> Option<Answer> {
+/// The answer to these requests, if it is one.
+fn read_answer(name: &Path, requests: &[Request]) -> Option<Answer> {
     let answer: Answer = serde_json::from_slice(&fs::read(with(name, ANSWER)).ok()?).ok()?;
-    (answer.drafts.len() == requests).then_some(answer)
+    let fits = answer.drafts.len() == requests.len()
+        && answer.drafts.iter().zip(requests).all(|(draft, request)| match draft {
+            Draft::Recorded { digest, .. } => *digest == request.digest(),
+            _ => true,
+        });
+    fits.then_some(answer)
 }
 
-fn remove_if_old(path: &Path) {
+/// A word that no other process comes to, wherever it runs.
+pub(super) fn unlike_any_other() -> String {
+    // The keys of a hash map come from the system's random numbers.
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
+fn remove_if_older(path: &Path, limit: Duration) {
     let age = fs::metadata(path).and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
-    if age.is_some_and(|age| age > ANSWER_KEPT) {
+    if age.is_some_and(|age| age > limit) {
         _ = fs::remove_file(path);
     }
 }

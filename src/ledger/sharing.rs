@@ -11,6 +11,9 @@ use super::settings::Settings;
 pub(super) struct Sharing(u32);
 
 impl Sharing {
+    /// What the umask says.
+    pub const NONE: Self = Self(0);
+
     pub fn of(settings: &Settings) -> Self {
         Self::parse(&settings.text("core.sharedrepository").unwrap_or_default())
     }

@@ -3,8 +3,9 @@
 //! It is in the ledger's directory beside the repository; where that cannot be written, or where there is no repository,
 //! in the user's own state directory.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use super::durability::{Draft, Durability, Syncing};
 use super::objects::move_aside;
 use super::request::Ticket;
+use super::settings::Settings;
+use super::sharing::Sharing;
 use super::{Ledger, Place, Request, locate, prepare_libgit2, state_directory};
 use crate::error::{Error, Result};
 
@@ -24,6 +27,9 @@ const INVALID: &str = "invalid";
 #[derive(Debug)]
 pub struct Spool {
     directory: PathBuf,
+    sharing: Sharing,
+    /// The user's own, where entries of many repositories wait.
+    is_own: bool,
 }
 
 /// What is kept of an entry that could not be recorded.
@@ -41,6 +47,9 @@ pub struct Waiting(PathBuf);
 struct Item {
     /// Where the command stood that kept it.
     directory: PathBuf,
+    /// `GIT_DIR`, if it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    git_dir: Option<PathBuf>,
     why: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<Ticket>,
@@ -52,30 +61,67 @@ impl Spool {
     /// The places where an entry can wait, the best one first.
     pub fn places(place: &Place) -> Vec<Self> {
         prepare_libgit2();
-        let beside =
-            locate::open_repository(place).ok().map(|opened| state_directory(&opened.main).join("spool"));
-        beside.into_iter().chain(own_directory(place)).map(|directory| Self { directory }).collect()
+        let beside = locate::open_repository(place).ok().map(|opened| Self {
+            directory: state_directory(&opened.main).join("spool"),
+            sharing: Settings::of(&opened.main, &place.config)
+                .map_or(Sharing::NONE, |found| Sharing::of(&found)),
+            is_own: false,
+        });
+        beside.into_iter().chain(Self::own(place)).collect()
+    }
+
+    /// The user's own.
+    fn own(place: &Place) -> Option<Self> {
+        let directory = place.state_home.as_ref()?.join("git-audit/spool");
+        Some(Self { directory, sharing: Sharing::NONE, is_own: true })
+    }
+
+    /// Keeps the items in the best place that takes them.
+    ///
+    /// # Errors
+    /// None does.
+    pub fn keep_somewhere(items: &[Spooled<'_>], why: &str, place: &Place) -> Result<Vec<PathBuf>> {
+        let none = "there is no directory where entries could wait: HOME is not set";
+        let mut last = Error::Usage(none.into());
+        for spool in Self::places(place) {
+            match spool.keep(items, why, place) {
+                Ok(files) => return Ok(files),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
     }
 
     /// Keeps all of them, or none. Returns where, durably.
     ///
     /// # Errors
     /// They cannot be written there.
-    pub fn keep(&self, items: &[Spooled<'_>], why: &str, place: &Place) -> Result<Vec<PathBuf>> {
+    fn keep(&self, items: &[Spooled<'_>], why: &str, place: &Place) -> Result<Vec<PathBuf>> {
         let failed = |error| Error::io(format!("write to {}", self.directory.display()), error);
-        fs::create_dir_all(&self.directory).map_err(failed)?;
+        if !self.directory.exists() {
+            fs::create_dir_all(&self.directory).map_err(failed)?;
+            self.sharing.apply_to_directory(&self.directory);
+        }
         let mut drafts = Vec::with_capacity(items.len());
         for item in items {
             let (extension, request, text) = match item {
                 Spooled::Entry(request) => (WAITING, Some(Ticket::of(request)), None),
                 Spooled::Text(text) => (INVALID, None, Some(String::from_utf8_lossy(text).into_owned())),
             };
-            let item = Item { directory: place.directory.clone(), why: why.to_owned(), request, text };
+            let item = Item {
+                directory: place.directory.clone(),
+                git_dir: place.git_dir.as_ref().map(|git_dir| place.directory.join(git_dir)),
+                why: why.to_owned(),
+                request,
+                text,
+            };
             let path = self.free_name(place).with_extension(extension);
             let temporary = path.with_extension("draft");
             let written = serde_json::to_vec_pretty(&item).map_err(std::io::Error::from).and_then(|bytes| {
                 let mut file = File::create_new(&temporary)?;
-                file.write_all(&bytes).map(|()| file)
+                file.write_all(&bytes)?;
+                self.sharing.apply_to_file(&temporary);
+                Ok(file)
             });
             match written {
                 Ok(file) => drafts.push(Draft { file, temporary, path }),
@@ -93,17 +139,11 @@ impl Spool {
         named.map(|()| drafts.into_iter().map(|draft| draft.path).collect())
     }
 
-    /// In the order of time, and unlike any other process's.
+    /// In the order of time, and unlike any other's.
     fn free_name(&self, place: &Place) -> PathBuf {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let now = place.clock.now().timestamp_millis();
-        loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let name = self.directory.join(format!("{now:014}-{}-{number:06}", std::process::id()));
-            if [WAITING, INVALID].iter().all(|extension| !name.with_extension(extension).exists()) {
-                return name;
-            }
-        }
+        let (now, number) = (place.clock.now().timestamp_millis(), NEXT.fetch_add(1, Ordering::Relaxed));
+        self.directory.join(format!("{now:014}-{number:06}-{}", super::queue::unlike_any_other()))
     }
 
     fn files(&self, extension: &str) -> Vec<PathBuf> {
@@ -114,10 +154,6 @@ impl Spool {
         files.sort();
         files
     }
-}
-
-fn own_directory(place: &Place) -> Option<PathBuf> {
-    place.state_home.as_ref().map(|home| home.join("git-audit/spool"))
 }
 
 fn drop_drafts(drafts: &[Draft]) {
@@ -131,58 +167,78 @@ impl Ledger {
     /// Entries that wait for this ledger, the oldest first, at most `limit`.
     pub fn waiting(&self, limit: usize) -> Vec<(Waiting, Request)> {
         let mut waiting = Vec::new();
-        for (number, spool) in self.spools().into_iter().enumerate() {
+        for spool in self.spools() {
             for file in spool.files(WAITING) {
                 if waiting.len() == limit {
                     return waiting;
                 }
-                match read(&file) {
-                    Some((directory, _)) if number > 0 && !self.is_at(&directory) => {}
-                    Some((_, Some(request))) => waiting.push((Waiting(file), request)),
-                    // Two commands may be at it: the other one had it first.
-                    _ if !file.exists() => {}
-                    _ => _ = fs::rename(&file, file.with_extension(INVALID)),
+                // What cannot be read now is tried again the next time.
+                let Ok(bytes) = fs::read(&file) else { continue };
+                let item = serde_json::from_slice::<Item>(&bytes).ok();
+                if spool.is_own && item.as_ref().is_none_or(|item| !self.is_at(item)) {
+                    continue;
+                }
+                match item.and_then(|item| item.request?.request()) {
+                    Some(request) => waiting.push((Waiting(file), request)),
+                    None => _ = fs::rename(&file, file.with_extension(INVALID)),
                 }
             }
         }
         waiting
     }
 
-    /// The one beside the repository, then the user's own.
-    fn spools(&self) -> Vec<Spool> {
-        let beside = std::iter::once(self.state_directory().join("spool"));
-        beside.chain(own_directory(&self.place)).map(|directory| Spool { directory }).collect()
-    }
-
     /// Files of the spool that hold no entry.
     pub fn invalid_in_spool(&self) -> Vec<PathBuf> {
-        let places = self.spools().into_iter().enumerate();
-        let files = places
-            .flat_map(|(number, spool)| spool.files(INVALID).into_iter().map(move |file| (number, file)));
-        let ours =
-            files.filter(|(number, file)| *number == 0 || read(file).is_some_and(|(at, _)| self.is_at(&at)));
+        let spools = self.spools().into_iter();
+        let files =
+            spools.flat_map(|spool| spool.files(INVALID).into_iter().map(move |file| (spool.is_own, file)));
+        let ours = files.filter(|(is_own, file)| !is_own || read(file).is_some_and(|item| self.is_at(&item)));
         ours.map(|(_, file)| file).collect()
     }
 
-    /// Whether `directory` is in this repository.
-    fn is_at(&self, directory: &Path) -> bool {
-        let place =
-            Place { directory: directory.to_owned(), git_dir: None, work_tree: None, ..self.place.clone() };
+    /// Where commands stood whose entries wait in the user's own spool, and not for this ledger.
+    pub fn waiting_elsewhere(&self) -> BTreeSet<PathBuf> {
+        let files = Spool::own(&self.place).into_iter().flat_map(|spool| spool.files(WAITING));
+        let items = files.filter_map(|file| read(&file)).filter(|item| !self.is_at(item));
+        items.map(|item| item.git_dir.unwrap_or(item.directory)).collect()
+    }
+
+    /// The one beside the repository, then the user's own.
+    fn spools(&self) -> Vec<Spool> {
+        let directory = self.state_directory().join("spool");
+        let beside = Spool { directory, sharing: self.sharing(), is_own: false };
+        std::iter::once(beside).chain(Spool::own(&self.place)).collect()
+    }
+
+    /// Whether the item was meant for this repository.
+    fn is_at(&self, item: &Item) -> bool {
+        let place = Place {
+            directory: item.directory.clone(),
+            git_dir: item.git_dir.clone(),
+            work_tree: None,
+            ..self.place.clone()
+        };
         let same = |path: &Path| path.canonicalize().ok();
         locate::open_repository(&place)
             .is_ok_and(|found| same(found.main.commondir()) == same(self.repository.commondir()))
     }
 }
 
-fn read(file: &Path) -> Option<(PathBuf, Option<Request>)> {
-    let item: Item = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    Some((item.directory, item.request.as_ref().and_then(Ticket::request)))
+fn read(file: &Path) -> Option<Item> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
 impl Waiting {
-    /// It is in the ledger.
-    pub fn done(&self) {
-        _ = fs::remove_file(&self.0);
+    /// It is in the ledger, so it need not wait any more.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn done(&self) -> Result<()> {
+        match fs::remove_file(&self.0) {
+            // Another command was at it.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.map_err(|error| Error::io(format!("remove {}", self.0.display()), error)),
+        }
     }
 
     /// The ledger has something else of that task: this is kept, but not tried again. Returns where.
@@ -193,9 +249,7 @@ impl Waiting {
         let directory = self.0.parent().unwrap_or(Path::new("")).with_file_name("set-aside");
         match move_aside(&self.0, &directory.join("spool")) {
             // Another command was at it.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                Ok(self.0.clone())
-            }
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(self.0.clone()),
             moved => moved,
         }
     }

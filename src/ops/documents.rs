@@ -63,7 +63,8 @@ enum State {
 
 enum Line {
     Text(Vec<u8>),
-    TooLong,
+    /// What there is of it within the limit.
+    TooLong(Vec<u8>),
     End,
 }
 
@@ -105,7 +106,7 @@ impl<R: Read> Documents<R> {
                     self.state = State::End;
                     continue;
                 }
-                Line::TooLong => (Err(too_long()), Vec::new()),
+                Line::TooLong(text) => (Err(too_long()), text),
                 Line::Text(text) if text.trim_ascii().is_empty() => continue,
                 Line::Text(text) => (parse::parse(text.trim_ascii_end()), text),
             };
@@ -124,8 +125,8 @@ impl<R: Read> Documents<R> {
             match self.read_line()? {
                 Line::Text(text) if text.trim_ascii().is_empty() => {}
                 Line::Text(text) => break text,
-                Line::TooLong => {
-                    return Ok(Some(Document::of(Some(self.lines), Err(too_long()), Vec::new())));
+                Line::TooLong(text) => {
+                    return Ok(Some(Document::of(Some(self.lines), Err(too_long()), text)));
                 }
                 Line::End => {
                     return Ok(Some(
@@ -149,7 +150,7 @@ impl<R: Read> Documents<R> {
                     has_entry_line = has_entry_line || is_entry_line(&text);
                     whole.extend(text);
                 }
-                Line::TooLong => break false,
+                Line::TooLong(_) => break false,
                 Line::End => break true,
             }
         };
@@ -262,7 +263,7 @@ impl<R: Read> Documents<R> {
         if text.len() <= MAX_DOCUMENT_BYTES {
             return Ok(Line::Text(text));
         }
-        let mut skipped = text.len();
+        let (mut skipped, kept) = (text.len(), text.clone());
         while text.last() != Some(&b'\n') {
             if skipped > MAX_SKIPPED_BYTES {
                 self.state = State::End;
@@ -274,7 +275,7 @@ impl<R: Read> Documents<R> {
             }
             skipped += text.len();
         }
-        Ok(Line::TooLong)
+        Ok(Line::TooLong(kept))
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Context;
 use super::record::other_case;
 use crate::entry::TaskId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Deadline, Durability, Ledger, Naming, Packed, Receipt, Request};
 
 /// Entries that share one pass.
@@ -31,6 +31,10 @@ pub struct FlushOutcome {
     pub refused: usize,
     /// Files in the spool that hold no entry that could be recorded.
     pub invalid: Vec<PathBuf>,
+    /// Where commands stood whose entries wait for other ledgers.
+    pub elsewhere: Vec<PathBuf>,
+    /// Why the packs are as they were, if that is so.
+    pub unpacked: Option<Error>,
     /// How durable what was recorded is.
     pub durability: Durability,
     /// What was done to the packs.
@@ -66,7 +70,11 @@ pub fn run(context: &Context, options: FlushOptions) -> Result<FlushOutcome> {
         outcome.durability = more.durability;
     }
     outcome.invalid = ledger.invalid_in_spool();
-    outcome.packed = ledger.pack(true)?;
+    outcome.elsewhere = ledger.waiting_elsewhere().into_iter().collect();
+    match ledger.pack(true) {
+        Ok(packed) => outcome.packed = packed,
+        Err(error) => outcome.unpacked = Some(error),
+    }
     Ok(outcome)
 }
 
@@ -83,11 +91,11 @@ pub(super) fn commit_waiting(ledger: &Ledger, deadline: Deadline, limit: usize) 
         let task_id = request.task_id().clone();
         match receipt {
             Receipt::Recorded { .. } => {
-                file.done();
+                file.done()?;
                 outcome.recorded.push(task_id);
             }
             Receipt::Skipped { differing, .. } if differing.is_empty() => {
-                file.done();
+                file.done()?;
                 outcome.skipped.push(task_id);
             }
             Receipt::Skipped { differing, .. } => {

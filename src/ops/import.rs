@@ -4,7 +4,8 @@
 //! One thread reads and checks, the other one writes; between them are a few batches, so memory stays bounded.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
 use super::documents::Arrays;
 use super::input::{Incoming, Origin, Problem, Reading, Source};
@@ -12,7 +13,7 @@ use super::record::other_case;
 use super::{Context, init};
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
-use crate::ledger::{self, Bulk, Durability, Ledger, Packed, Receipt, Request};
+use crate::ledger::{self, Bulk, Durability, Ledger, Naming, Packed, Receipt, Request};
 
 /// One pass, which means one barrier and one move of the branch, ends when it is as large; and when somebody else wants
 /// to write. An import that is interrupted loses at most that. The larger a pass, the smaller the ledger.
@@ -24,6 +25,8 @@ const PASS_BYTES: usize = 192 << 20;
 const BATCH_ENTRIES: usize = 256;
 const BATCH_BYTES: usize = 2 << 20;
 const WAITING_BATCHES: usize = 4;
+/// An input that says nothing for as long makes nobody else wait.
+const IDLE: Duration = Duration::from_millis(250);
 
 /// What to import, and how.
 pub struct ImportOptions {
@@ -107,36 +110,42 @@ pub fn run(
         opened => opened?,
     };
     let reading = Reading {
-        directory: &context.place.directory,
-        fields: &[],
+        directory: context.place.directory.clone(),
+        fields: Vec::new(),
         arrays: Arrays::Streamed,
         authored: at_recorded_time,
         clock: context.place.clock,
     };
     let mut writing = Writing { context, ledger: &ledger, outcome: ImportOutcome::default(), progress };
-    std::thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(WAITING_BATCHES);
-        scope.spawn(move || read(reading, source, &sender));
-        // When writing fails, the receiver goes, and with it the reader.
-        writing.take_all(receiver)
-    })?;
+    let (sender, receiver) = sync_channel(WAITING_BATCHES);
+    // Not waited for: when writing fails, it may still be waiting for whoever feeds the input.
+    let reader = std::thread::Builder::new().spawn(move || read(&reading, source, &sender));
+    reader.map_err(|error| Error::io("start reading", error))?;
+    writing.take_all(&receiver)?;
     (writing.progress)(ImportProgress::Packing)?;
-    writing.outcome.packed = writing.ledger.pack(false)?;
+    match writing.ledger.pack(false) {
+        Ok(packed) => writing.outcome.packed = packed,
+        Err(error) => (writing.progress)(ImportProgress::Warning(&error))?,
+    }
     Ok(writing.outcome)
 }
 
 /// Reads and checks on its own thread.
-fn read(reading: Reading<'_>, source: Source, sender: &SyncSender<Vec<Incoming>>) {
+fn read(reading: &Reading, source: Source, sender: &SyncSender<Vec<Incoming>>) {
     let (mut batch, mut bytes) = (Vec::with_capacity(BATCH_ENTRIES), 0);
     let gone = || Error::Usage("nobody takes what is read".into());
     let read = reading.read(source, &mut |incoming| {
-        bytes += match &incoming {
-            Incoming::MayWait => return Ok(()),
-            Incoming::Request(request, _) => request.size_bytes(),
-            Incoming::Invalid(_, text) => text.len(),
+        let full = match &incoming {
+            // Whoever writes the input may take a while.
+            Incoming::MayWait => true,
+            Incoming::Request(request, _) => {
+                bytes += request.size_bytes();
+                bytes >= BATCH_BYTES || batch.len() + 1 >= BATCH_ENTRIES
+            }
+            Incoming::Invalid(..) => batch.len() + 1 >= BATCH_ENTRIES,
         };
         batch.push(incoming);
-        if batch.len() < BATCH_ENTRIES && bytes < BATCH_BYTES {
+        if !full {
             return Ok(());
         }
         bytes = 0;
@@ -155,11 +164,20 @@ struct Writing<'c> {
 }
 
 impl Writing<'_> {
-    fn take_all(&mut self, batches: Receiver<Vec<Incoming>>) -> Result<()> {
+    fn take_all(&mut self, batches: &Receiver<Vec<Incoming>>) -> Result<()> {
         let mut bulk: Option<Bulk<'_>> = None;
         // What the pass under way will have done.
         let mut pending = ImportOutcome::default();
-        for batch in batches {
+        loop {
+            let batch = match batches.recv_timeout(IDLE) {
+                Ok(batch) => batch,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    // The input makes us wait: nobody else has to, and what came is made durable.
+                    bulk.take().map_or(Ok(()), |pass| self.end(pass, &mut pending))?;
+                    continue;
+                }
+            };
             let enough = if self.ledger.is_checked_out() { PASS_ENTRIES_CHECKED_OUT } else { PASS_ENTRIES };
             for incoming in batch {
                 let (request, origin) = match incoming {
@@ -188,8 +206,13 @@ impl Writing<'_> {
             }
             (self.progress)(ImportProgress::Read(self.outcome.plus(pending)))?;
             let is_full = |pass: &Bulk<'_>| pending.recorded >= enough || pass.size_bytes() >= PASS_BYTES;
-            if let Some(pass) = bulk.take_if(|pass| is_full(pass) || self.ledger.is_waited_for()) {
+            let is_waited_for = self.ledger.is_waited_for();
+            if let Some(pass) = bulk.take_if(|pass| is_full(pass) || is_waited_for) {
                 self.end(pass, &mut pending)?;
+            }
+            if is_waited_for {
+                // Whoever waits need not take the lock for that; and may be gone.
+                self.ledger.append(&[], self.context.deadline(), Naming::Known)?;
             }
         }
         bulk.map_or(Ok(()), |pass| self.end(pass, &mut pending))
@@ -225,7 +248,7 @@ impl Writing<'_> {
     }
 
     fn end(&mut self, pass: Bulk<'_>, pending: &mut ImportOutcome) -> Result<()> {
-        let ended = pass.end()?;
+        let ended = pass.end(self.context.deadline())?;
         self.outcome = self.outcome.plus(std::mem::take(pending));
         self.outcome.durability = ended.durability;
         if let Err(error) = &ended.pinned {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
@@ -80,20 +80,19 @@ pub(super) enum Incoming {
 }
 
 /// How an input is read.
-#[derive(Clone, Copy)]
-pub(super) struct Reading<'f> {
+pub(super) struct Reading {
     /// Where the names of files begin.
-    pub directory: &'f Path,
-    pub fields: &'f [Field],
+    pub directory: PathBuf,
+    pub fields: Vec<Field>,
     pub arrays: Arrays,
     /// The entries' own times become author dates.
     pub authored: bool,
     pub clock: Clock,
 }
 
-impl Reading<'_> {
+impl Reading {
     /// Hands over everything that `source` holds, in order.
-    pub fn read(self, source: Source, take: &mut dyn FnMut(Incoming) -> Result<()>) -> Result<()> {
+    pub fn read(&self, source: Source, take: &mut dyn FnMut(Incoming) -> Result<()>) -> Result<()> {
         let (name, reader): (_, Box<dyn Read>) = match source {
             Source::Fields => {
                 let origin = Origin { source: None, line: None };
@@ -130,10 +129,10 @@ impl Reading<'_> {
         }
     }
 
-    fn request(self, origin: Origin, value: std::result::Result<Value, Invalid>, text: Vec<u8>) -> Incoming {
+    fn request(&self, origin: Origin, value: std::result::Result<Value, Invalid>, text: Vec<u8>) -> Incoming {
         let mut text = text;
         let request = value.and_then(|given| {
-            let given = with_fields(given, self.fields)?;
+            let given = with_fields(given, &self.fields)?;
             let now = Timestamp::from_clock(self.clock.now());
             let checked = validate::entry(given.clone(), now).inspect_err(|_| {
                 text = given.to_string().into_bytes();

@@ -101,8 +101,8 @@ pub fn run(
         progress,
     };
     let reading = Reading {
-        directory: &context.place.directory,
-        fields: &fields,
+        directory: context.place.directory.clone(),
+        fields,
         arrays: Arrays::Refused,
         authored: false,
         clock: context.place.clock,
@@ -160,7 +160,7 @@ impl Recording<'_> {
         if !self.best_effort || text.is_empty() {
             return Ok(());
         }
-        match self.keep(&[Spooled::Text(text)], &problem.to_string()) {
+        match Spool::keep_somewhere(&[Spooled::Text(text)], &problem.to_string(), &self.context.place) {
             Ok(files) => files.iter().try_for_each(|file| (self.progress)(Progress::Kept(file))),
             Err(error) => (self.progress)(Progress::Lost(&error, String::from_utf8_lossy(text).into_owned())),
         }
@@ -231,7 +231,7 @@ impl Recording<'_> {
     /// Keeps what could not be recorded.
     fn spool(&mut self, requests: &[Request], error: &Error) -> Result<()> {
         let items: Vec<_> = requests.iter().map(Spooled::Entry).collect();
-        match self.keep(&items, &error.to_string()) {
+        match Spool::keep_somewhere(&items, &error.to_string(), &self.context.place) {
             Ok(files) => {
                 self.outcome.spooled += files.len();
                 (self.progress)(Progress::Spooled(error, &files))
@@ -243,19 +243,6 @@ impl Recording<'_> {
                     .try_for_each(|request| (self.progress)(Progress::Lost(error, request.given_text())))
             }
         }
-    }
-
-    /// Keeps them in the first place that takes them.
-    fn keep(&self, items: &[Spooled<'_>], why: &str) -> Result<Vec<PathBuf>> {
-        let place = &self.context.place;
-        let mut last = Error::Usage("there is no directory where entries could wait: HOME is not set".into());
-        for spool in Spool::places(place) {
-            match spool.keep(items, why, place) {
-                Ok(files) => return Ok(files),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
     }
 
     /// Records what earlier commands had to leave in the spool. What stays there is no failure of this one.

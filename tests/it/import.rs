@@ -175,3 +175,63 @@ fn records_get_their_turn_while_an_import_runs() {
     assert_eq!(sandbox.audit(&["log", "--count"]).exits(0).stdout.trim(), (6000 + recorded).to_string());
     assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
 }
+
+#[test]
+fn an_import_whose_input_pauses_makes_nobody_wait() {
+    use std::io::Write;
+    let sandbox = Sandbox::beside_code();
+    let mut import =
+        sandbox.audit_command(&["import", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = import.stdin.take().unwrap();
+    input.write_all(lines(0..300).as_bytes()).unwrap();
+    input.flush().unwrap();
+    for _ in 0..200 {
+        if sandbox.audit(&["log", "--count"]).exits(0).stdout.trim() == "300" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    sandbox.record("live", &["--timeout", "10"]);
+    input.write_all(lines(300..310).as_bytes()).unwrap();
+    drop(input);
+    assert!(import.wait_with_output().unwrap().status.success());
+    assert_eq!(sandbox.audit(&["log", "--count"]).exits(0).stdout.trim(), "311");
+}
+
+#[test]
+fn a_lock_that_is_held_for_a_moment_is_waited_for_and_a_failed_import_ends_at_once() {
+    let sandbox = Sandbox::beside_code();
+    let file = sandbox.input("old.jsonl", lines(0..50));
+    let lock = sandbox.write(".git/refs/heads/audit.lock", "");
+    let import = sandbox.audit_command(&["import", &file]).stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    fs::remove_file(&lock).unwrap();
+    assert!(import.wait_with_output().unwrap().status.success());
+    fs::write(&lock, "").unwrap();
+    // Its input never ends.
+    let mut import = sandbox
+        .audit_command(&["import", "--timeout", "0.5", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = import.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, lines(50..60).as_bytes()).unwrap();
+    assert_eq!(import.wait().unwrap().code(), Some(7));
+    drop(input);
+}
+
+#[test]
+fn an_import_first_completes_what_an_interrupted_record_left() {
+    let sandbox = Sandbox::with_ledger();
+    sandbox.record("t1", &[]);
+    // As a record leaves it that is killed between the index and the branch.
+    let text = sandbox.audit(&["show", "--raw", "t1"]).stdout.replace("\"t1\"", "\"left\"");
+    sandbox.write(".audit/tasks/left.json", &text);
+    sandbox.git(&["add", ".audit/tasks/left.json"]);
+    sandbox.write(".git/git-audit/pending/left", ".audit/tasks/left.json");
+    sandbox.audit_with_input(&["import", "-"], lines(0..3)).exits(0);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    assert!(sandbox.logged(&[]).contains(&"left".to_owned()));
+}

@@ -251,3 +251,20 @@ fn a_file_in_the_spool_says_why_it_cannot_be_recorded() {
     let file = flushed["invalid"][0].as_str().unwrap();
     assert!(fs::read_to_string(file).unwrap().contains("differs only in case from `T1`"), "{file}");
 }
+
+#[test]
+fn an_entry_waits_for_the_repository_that_git_dir_named() {
+    let (meant, other) = (Sandbox::beside_code(), Sandbox::beside_code());
+    let git_dir = meant.path(".git");
+    fs::remove_dir_all(meant.path(".git/git-audit")).unwrap();
+    meant.write(".git/git-audit", "in the way");
+    let mut record = other.audit_command(&best_effort(&TASK));
+    assert!(record.env("GIT_DIR", &git_dir).status().unwrap().success());
+    other.record("t2", &[]);
+    other.audit(&["flush"]).exits(0).says("run `git audit flush` there");
+    assert_eq!(other.logged(&[]), ["t2"]);
+    fs::remove_file(meant.path(".git/git-audit")).unwrap();
+    let mut flush = other.audit_command(&["flush"]);
+    assert!(flush.env("GIT_DIR", &git_dir).status().unwrap().success());
+    assert_eq!(meant.logged(&[]), ["t1"]);
+}

@@ -298,3 +298,72 @@ fn flush_ends_and_loses_nothing_however_few_or_many_packs_there_are() {
         assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
     }
 }
+
+#[test]
+fn what_is_wrong_with_somebody_elses_request_is_no_failure_of_mine() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.record("first", &[]);
+    // A request for an entry whose blob is not here: only its owner can be told.
+    sandbox.unpack();
+    let blob = sandbox.loose("audit:.audit/tasks/first.json");
+    let aside = sandbox.root().join("aside");
+    let held = hold_lock(&sandbox);
+    let mut dead = start(&sandbox, &["record", "--task-id", "first", "--status", "failed"]);
+    wait_for_tickets(&sandbox, 1);
+    dead.kill().unwrap();
+    dead.wait().unwrap();
+    fs::rename(&blob, &aside).unwrap();
+    drop(held);
+    sandbox.record("second", &[]);
+    sandbox.record("third", &[]);
+    fs::rename(&aside, &blob).unwrap();
+    assert_eq!(sandbox.logged(&[]).len(), 3);
+}
+
+#[test]
+fn a_pack_that_an_index_over_several_packs_names_stays() {
+    let sandbox = Sandbox::beside_code();
+    for number in 0..7 {
+        sandbox.record(&format!("t{number}"), &[]);
+    }
+    sandbox.git(&["multi-pack-index", "write"]);
+    // As after a copy of the repository, which makes packs newer than the index.
+    for file in fs::read_dir(sandbox.path(".git/objects/pack")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "pack") {
+            let times =
+                fs::FileTimes::new().set_modified(std::time::SystemTime::now() + Duration::from_secs(60));
+            fs::File::open(&path).unwrap().set_times(times).unwrap();
+        }
+    }
+    for number in 7..20 {
+        sandbox.record(&format!("t{number}"), &[]);
+    }
+    sandbox.audit(&["flush"]).exits(0);
+    assert_eq!(sandbox.git(&["multi-pack-index", "verify"]), "");
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+    assert_eq!(sandbox.logged(&[]).len(), 20);
+}
+
+#[test]
+fn a_pack_of_the_same_bytes_gets_a_name_of_its_own() {
+    let sandbox = Sandbox::beside_code();
+    let file = sandbox.path(".git/refs/heads/audit");
+    let before = fs::read(&file).unwrap();
+    let names = || -> BTreeSet<_> {
+        let listing = fs::read_dir(sandbox.path(".git/objects/pack")).unwrap();
+        listing
+            .map(|item| item.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".pack"))
+            .collect()
+    };
+    let others = names();
+    sandbox.record("t1", &[]);
+    let first = names();
+    // As if the record had been killed before the branch moved, and came again in the same second.
+    fs::write(&file, before).unwrap();
+    sandbox.record("t1", &[]);
+    assert_eq!(names().difference(&others).count(), 2, "the first is left as it was");
+    assert!(first.is_subset(&names()));
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+}

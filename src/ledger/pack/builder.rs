@@ -126,7 +126,7 @@ impl PackBuilder {
         self.known.len()
     }
 
-    /// Bytes of blobs and commits so far, before they are packed.
+    /// Bytes held in memory so far, blobs and commits before they are packed.
     pub fn content_bytes(&self) -> usize {
         self.content_bytes
     }
@@ -175,7 +175,7 @@ impl PackBuilder {
             self.trees.insert(path.to_owned(), Versions::default());
         }
         if let Some(directory) = self.trees.get_mut(path) {
-            directory.add(oid, content);
+            self.content_bytes += directory.add(oid, content);
         }
         Ok(oid)
     }
@@ -240,7 +240,9 @@ impl PackBuilder {
 }
 
 impl Versions {
-    fn add(&mut self, oid: Oid, content: &[u8]) {
+    /// Returns how many bytes more are held for it.
+    fn add(&mut self, oid: Oid, content: &[u8]) -> usize {
+        let held = self.removed.len();
         let before = std::mem::replace(&mut self.newest, content.to_vec());
         let older = if self.versions.is_empty() {
             Older::Whole(None)
@@ -253,7 +255,9 @@ impl Versions {
                 [at, inserted, removed, before.len()].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
             Older::Change { at, inserted, removed, bytes_before }
         };
+        let whole = if let Older::Whole(Some(bytes)) = &older { bytes.len() } else { 0 };
         self.versions.push(Version { oid, older });
+        whole + self.removed.len() - held
     }
 
     /// Writes the trees, the newest first.

@@ -3,8 +3,9 @@
 //! A list beside the repository, one line a pack. It decides nothing but which packs may be put together: a pack that is
 //! not on it, because the list was lost or the pack is somebody else's, is never touched.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ const FIRST_SIZE_OBJECTS: usize = 64;
 const SIZES_IN_PASSING: u32 = 3;
 
 /// And no more than this: entries can be large.
-const BYTES_IN_PASSING: u64 = 4 << 20;
+const BYTES_IN_PASSING: u64 = 2 << 20;
 /// More packs than this are put together whatever their sizes are.
 const MANY_PACKS: usize = 40;
 
@@ -101,8 +102,15 @@ impl Shelf {
     pub fn add(&self, pack: &ShelvedPack) -> Result<()> {
         let failed = |error| Error::io(format!("write {}", self.list.display()), error);
         let is_new = !self.list.exists();
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.list).map_err(failed)?;
-        file.write_all(pack.line().as_bytes()).map_err(failed)?;
+        let opened = OpenOptions::new().create(true).read(true).append(true).open(&self.list);
+        let mut file = opened.map_err(failed)?;
+        // A full disk or a power cut may have torn the last line.
+        let mut last = [b'\n'];
+        if let Some(end) = file.metadata().map_err(failed)?.len().checked_sub(1) {
+            file.read_exact_at(&mut last, end).map_err(failed)?;
+        }
+        let begin = if last == [b'\n'] { "" } else { "\n" };
+        file.write_all(format!("{begin}{}", pack.line()).as_bytes()).map_err(failed)?;
         if is_new {
             self.sharing.apply_to_file(&self.list);
         }
@@ -169,12 +177,35 @@ impl Shelf {
 
     /// Whether a pack may be put together with others: nobody keeps it, and no index over several packs names it.
     pub fn is_free(&self, pack: &ShelvedPack) -> bool {
-        let modified = |path: PathBuf| fs::metadata(path).and_then(|found| found.modified()).ok();
         let kept = self.file(&pack.name, "keep").exists();
-        let indexed = modified(self.packs.join("multi-pack-index"))
-            .is_some_and(|index| modified(self.file(&pack.name, "pack")).is_none_or(|pack| pack <= index));
-        !kept && !indexed && !self.packs.join("multi-pack-index.d").exists()
+        !kept && !self.packs.join("multi-pack-index.d").exists() && !self.is_indexed(&pack.name)
     }
+
+    /// Whether `multi-pack-index` names the pack, or may do so.
+    fn is_indexed(&self, name: &str) -> bool {
+        match File::open(self.packs.join("multi-pack-index")) {
+            Ok(index) => pack_names(&index).is_none_or(|names| {
+                names.split(|byte| *byte == 0).any(|one| one.strip_suffix(b".idx") == Some(name.as_bytes()))
+            }),
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
+    }
+}
+
+/// The names of the packs in a multi-pack-index (gitformat-pack): its chunk `PNAM`.
+fn pack_names(index: &File) -> Option<Vec<u8>> {
+    let mut header = [0; 12];
+    index.read_exact_at(&mut header, 0).ok()?;
+    let chunks = usize::from(*header.strip_prefix(b"MIDX")?.get(2)?);
+    let mut table = vec![0; (chunks + 1) * 12];
+    index.read_exact_at(&mut table, 12).ok()?;
+    let offset = |row: &[u8]| Some(u64::from_be_bytes(*row.get(4..12)?.first_chunk()?));
+    let rows: Vec<_> = table.chunks(12).collect();
+    let at = rows.iter().position(|row| row.starts_with(b"PNAM"))?;
+    let (from, to) = (offset(rows.get(at)?)?, offset(rows.get(at + 1)?)?);
+    let mut names = vec![0; usize::try_from(to.checked_sub(from)?).ok().filter(|size| *size < 1 << 26)?];
+    index.read_exact_at(&mut names, from).ok()?;
+    Some(names)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(in crate::ledger) struct Store {
     pub directory: PathBuf,
     pub sharing: Sharing,
     pub syncing: Syncing,
+    /// For what takes the place of packs that are durable.
+    pub syncing_others: Syncing,
     pub shelf: Shelf,
 }
 
@@ -54,26 +56,24 @@ impl Store {
     /// Stores a pack as it is, with `absorbed` to be removed when it is released.
     pub fn place(&self, built: &BuiltPack, absorbed: Vec<ShelvedPack>) -> Result<StoredPack> {
         let BuiltPack { bytes, index, checksum, objects, effort } = built;
-        let hex: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("pack-{hex}");
+        let name = self.free_name(checksum);
         let keep = self.shelf.file(&name, "keep");
-        // What an append that was killed had stored may be just this pack.
-        let absorbed = absorbed.into_iter().filter(|pack| pack.name != name).collect();
+        let syncing = if absorbed.is_empty() { self.syncing } else { self.syncing_others };
         let shelved = ShelvedPack { name: name.clone(), objects: *objects, effort: *effort };
         self.shelf.add(&shelved)?;
         // From here on an error, and whoever gets the pack, removes the keep file.
         let stored = StoredPack { shelf: self.shelf.clone(), pack: shelved, keep, absorbed };
-        match self.write(&name, bytes, index, &stored.keep) {
+        match self.write(&name, bytes, index, &stored.keep, syncing) {
             // `git gc` removes empty directories, and `git prune` what it takes for left-overs.
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                self.write(&name, bytes, index, &stored.keep)?;
+                self.write(&name, bytes, index, &stored.keep, syncing)?;
             }
             written => written?,
         }
         Ok(stored)
     }
 
-    fn write(&self, name: &str, pack: &[u8], index: &[u8], keep: &Path) -> Result<()> {
+    fn write(&self, name: &str, pack: &[u8], index: &[u8], keep: &Path, syncing: Syncing) -> Result<()> {
         if !self.directory.is_dir() {
             let made = fs::create_dir_all(&self.directory);
             made.map_err(|error| Error::io(format!("create {}", self.directory.display()), error))?;
@@ -94,7 +94,7 @@ impl Store {
             });
             Ok(())
         });
-        let named = written.and_then(|()| self.syncing.name(&drafts));
+        let named = written.and_then(|()| syncing.name(&drafts));
         if named.is_err() {
             // The system may have dropped what it could not write, and still call the next sync of the same file done.
             // Nothing refers to these objects yet; the next try writes them anew.
@@ -104,6 +104,23 @@ impl Store {
             }
         }
         named
+    }
+
+    /// A name that no pack has or had lately. An append that comes again in the same second makes the same bytes; but a
+    /// repack that is under way may have the old name on the list of what it removes in the end.
+    fn free_name(&self, checksum: &[u8]) -> String {
+        let mut sum = checksum.to_vec();
+        let listed = self.shelf.all();
+        loop {
+            let hex: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+            let name = format!("pack-{hex}");
+            let is_taken =
+                ["pack", "idx", "keep"].iter().any(|extension| self.shelf.file(&name, extension).exists());
+            if !is_taken && listed.iter().all(|pack| pack.name != name) {
+                return name;
+            }
+            sum = super::checksum(self.format, &[&sum, b"again"]);
+        }
     }
 
     /// A complete file that was read back.
@@ -214,7 +231,9 @@ impl StoredPack {
         let absorbed = std::mem::take(&mut self.absorbed);
         let (shelf, pack) = (self.shelf.clone(), self.pack.clone());
         drop(self);
-        shelf.discard(&absorbed);
+        // Asked again: somebody may have begun to rely on them meanwhile.
+        let free: Vec<_> = absorbed.into_iter().filter(|pack| shelf.is_free(pack)).collect();
+        shelf.discard(&free);
         pack
     }
 }
