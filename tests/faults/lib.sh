@@ -182,6 +182,8 @@ times_in_history() { # ID [GIT-LOG-ARGUMENTS...]
 # Everything is there, nothing is broken. Silent unless something is wrong.
 check_fsck() {
     local said
+    # Packs may just be put together in the background, which git fsck takes for damage while it looks.
+    git fsck --strict >/dev/null 2>&1 || pause 2
     said=$(git fsck --strict --no-dangling 2>&1) && ! grep -qE '^(error|fatal|missing|broken)' <<<"$said" ||
         fail "git fsck in $PWD, $*:"$'\n'"$said"
 }

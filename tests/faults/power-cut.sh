@@ -32,7 +32,33 @@ after_each() { # WHAT beside|shown ENTRIES-PER-CALL CALLS MOUNT-OPTIONS MKFS-ARG
     drop_disk
 }
 
+# Records that ask for no durability, after others that did: what was durable stays.
+off_after_durable() { # WHAT CALLS MOUNT-OPTIONS
+    local what=$1 calls=$2 options=$3 call
+    make_disk "$options"
+    begin_ledger "$WORK/disk/repository" beside
+    sync
+    : >"$WORK/receipts"
+    for ((call = 1; call <= calls; call++)); do
+        cd "$WORK/disk/repository" || exit 1
+        if [ $((call % 3)) -eq 1 ]; then
+            record "task-$call" >>"$WORK/receipts" 2>"$WORK/err"
+        else
+            record "task-$call" --durability off >/dev/null 2>"$WORK/err"
+        fi || fail "$what: exit $?: $(cat "$WORK/err")"
+        # Somebody else's file, whose flush commits the journal.
+        echo "$call" >"$WORK/disk/other" && sync "$WORK/disk/other"
+        cut_power
+        power_on
+        check_survived "$WORK/receipts" "$what, after call $call"
+        unmount_last
+    done
+    drop_disk
+}
+
 after_each default beside 1 50 defaults
+off_after_durable 'off after durable' 30 defaults
+off_after_durable 'off after durable, both' 30 data=writeback,noauto_da_alloc
 after_each writeback beside 1 50 data=writeback
 after_each noauto_da_alloc beside 1 50 noauto_da_alloc
 after_each both beside 1 50 data=writeback,noauto_da_alloc

@@ -367,3 +367,44 @@ fn a_pack_of_the_same_bytes_gets_a_name_of_its_own() {
     assert!(first.is_subset(&names()));
     assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
 }
+
+#[test]
+fn packs_that_share_objects_are_put_together_without_them() {
+    let sandbox = Sandbox::beside_code();
+    let branch = sandbox.path(".git/refs/heads/audit");
+    for number in 0..30 {
+        let before = fs::read(&branch).unwrap();
+        sandbox.record(&format!("t{number}"), &[]);
+        // As if it had been killed before the branch moved, and came again.
+        fs::write(&branch, before).unwrap();
+        sandbox.record(&format!("t{number}"), &[]);
+    }
+    assert!(packs(&sandbox) <= 16, "{} packs", packs(&sandbox));
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+    for file in fs::read_dir(sandbox.path(".git/objects/pack")).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "idx") {
+            sandbox.git(&["verify-pack", file.to_str().unwrap()]);
+        }
+    }
+    assert_eq!(sandbox.logged(&[]).len(), 30);
+}
+
+#[test]
+fn packs_with_deltas_are_never_taken_apart_in_passing() {
+    let sandbox = Sandbox::beside_code();
+    let branch = sandbox.path(".git/refs/heads/audit");
+    for round in 0..12 {
+        let before = fs::read(&branch).unwrap();
+        let lines: String =
+            (0..40).map(|number| format!("{}\n", entry(&format!("t{round}-{number}")))).collect();
+        for _ in 0..2 {
+            fs::write(&branch, &before).unwrap();
+            sandbox.audit_with_input(&["record"], &lines).exits(0);
+            sandbox.record(&format!("one-{round}"), &[]);
+        }
+    }
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+    sandbox.audit(&["flush"]).exits(0);
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+    assert_eq!(sandbox.logged(&[]).len(), 12 * 41);
+}

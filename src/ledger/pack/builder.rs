@@ -13,7 +13,7 @@ use git2::{ObjectFormat, ObjectType, Oid};
 
 use super::delta::Delta;
 use super::index::{self, Located};
-use super::stream::Stream;
+use super::stream::{self, Stream};
 use super::{HEADER_BYTES, checksum, header};
 use crate::error::{Error, Result};
 use crate::ledger::git_error;
@@ -180,17 +180,24 @@ impl PackBuilder {
         Ok(oid)
     }
 
-    /// Takes over all objects of a whole pack, as they are. `false`: it has some of them already, and nothing was
-    /// taken over.
+    /// Takes over the objects of a whole pack, as they are. `false`: it cannot be done, and nothing was taken over.
+    ///
+    /// An append that was killed and came again leaves a pack of objects that another one has, too. A pack without deltas
+    /// can be taken over without those.
     pub fn absorb(&mut self, pack: &[u8], objects: &[Located]) -> bool {
-        if objects.iter().any(|object| self.contains(object.oid)) || self.gather().is_err() {
+        let has_known = objects.iter().any(|object| self.contains(object.oid));
+        if (has_known && stream::has_deltas(pack, objects)) || self.gather().is_err() {
             return false;
         }
         let end = pack.len().saturating_sub(super::checksum_bytes(self.format)).max(HEADER_BYTES);
-        if let Packing::Here(stream) = &mut self.stream {
+        let Packing::Here(stream) = &mut self.stream else { return false };
+        if has_known {
+            let new = |object: &Located| self.known.insert(object.oid);
+            stream.push_some(&pack[..end], objects, new);
+        } else {
             stream.push_pack(&pack[HEADER_BYTES..end], objects);
+            self.known.extend(objects.iter().map(|object| object.oid));
         }
-        self.known.extend(objects.iter().map(|object| object.oid));
         true
     }
 

@@ -159,8 +159,7 @@ impl Store {
         for due in due {
             match self.load(&due.name) {
                 Loaded::Whole { pack, objects } => {
-                    let known = objects.iter().all(|object| joint.contains(object.oid));
-                    if known || joint.absorb(&pack, &objects) {
+                    if joint.absorb(&pack, &objects) {
                         absorbed.push(due);
                     }
                 }

@@ -75,6 +75,23 @@ impl Stream {
             .extend(objects.iter().map(|object| Located { offset: object.offset + shift, ..*object }));
     }
 
+    /// Adds those entries of a pack that `wanted` admits. There must be no deltas among them.
+    pub fn push_some(&mut self, pack: &[u8], objects: &[Located], mut wanted: impl FnMut(&Located) -> bool) {
+        let mut objects = objects.to_vec();
+        objects.sort_unstable_by_key(|object| object.offset);
+        let ends = objects.iter().skip(1).map(|next| next.offset).chain([pack.len() as u64]);
+        let ranges: Vec<_> = objects.iter().zip(ends).map(|(object, end)| (*object, end)).collect();
+        for (object, end) in ranges {
+            let range = usize::try_from(object.offset).ok().zip(usize::try_from(end).ok());
+            let entry = range.and_then(|(from, to)| pack.get(from..to));
+            if let Some(entry) = entry.filter(|_| wanted(&object)) {
+                let offset = self.position();
+                self.bytes.extend(entry);
+                self.objects.push(Located { offset, ..object });
+            }
+        }
+    }
+
     fn position(&self) -> u64 {
         self.bytes.len() as u64
     }
@@ -98,6 +115,12 @@ impl Stream {
         self.objects.push(Located { oid, crc32: sum.sum(), offset });
         Ok(offset)
     }
+}
+
+/// Whether any of the pack's entries is a delta, or is not there.
+pub(super) fn has_deltas(pack: &[u8], objects: &[Located]) -> bool {
+    let kind = |object: &Located| Some((pack.get(usize::try_from(object.offset).ok()?)? >> 4) & 7);
+    objects.iter().any(|object| kind(object).is_none_or(|kind| kind >= OFFSET_DELTA))
 }
 
 /// The distance back to a delta's base: seven bits a byte, the highest first, each further byte adding one.
