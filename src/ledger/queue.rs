@@ -114,7 +114,7 @@ impl<'l> Queue<'l> {
     /// Waits for the lock, or for somebody who does the work with theirs.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the deadline passed; then the requests are withdrawn.
+    /// [`crate::error::Error::Busy`] when the deadline passed; then the requests are withdrawn.
     pub fn wait(&self, requests: &[Request], deadline: Deadline) -> Result<Turn> {
         if let Some(lock) = WriterLock::try_acquire(&self.state, self.sharing)? {
             return Ok(Turn::Ours(lock));
