@@ -408,3 +408,21 @@ fn packs_with_deltas_are_never_taken_apart_in_passing() {
     assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
     assert_eq!(sandbox.logged(&[]).len(), 12 * 41);
 }
+
+#[test]
+fn a_flush_that_is_killed_loses_nothing() {
+    let sandbox = Sandbox::beside_code();
+    for round in 0..10_u64 {
+        for number in 0..9 {
+            sandbox.record(&format!("t{round}-{number}"), &[]);
+        }
+        let mut flush = start(&sandbox, &["flush"]);
+        std::thread::sleep(Duration::from_millis(2 + round * 2));
+        flush.kill().unwrap();
+        flush.wait().unwrap();
+        assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "", "round {round}");
+    }
+    sandbox.audit(&["flush"]).exits(0);
+    assert_eq!(sandbox.git(&["fsck", "--strict", "--no-dangling"]), "");
+    assert_eq!(sandbox.logged(&[]).len(), 90);
+}
