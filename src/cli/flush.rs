@@ -37,8 +37,7 @@ impl FlushArgs {
         let Session { printer, messages, .. } = session;
         printer.recorded = !outcome.recorded.is_empty();
         for (task_id, fields, path) in &outcome.differing {
-            let fields = fields.join(", ");
-            messages.warning(&format!("{task_id} is recorded already, with other values in {fields}"));
+            messages.differs("", task_id, fields);
             messages.hint(&format!("what waited is in {}", path.display()));
         }
         for file in &outcome.invalid {

@@ -135,12 +135,9 @@ impl Report<'_> {
                 }
                 bar.suspend(|| messages.problem(&problem.to_string()));
             }
-            ImportProgress::Differs(task_id, fields, origin) => bar.suspend(|| {
-                let fields = fields.join(", ");
-                messages.warning(&format!(
-                    "{origin}: {task_id} is recorded already, with other values in {fields}"
-                ));
-            }),
+            ImportProgress::Differs(task_id, fields, origin) => {
+                bar.suspend(|| messages.differs(&origin.to_string(), task_id, fields));
+            }
             ImportProgress::Began(branch) => {
                 bar.suspend(|| messages.note(&format!("began a ledger on branch {branch}")));
             }

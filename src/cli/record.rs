@@ -308,10 +308,8 @@ impl Report<'_> {
     }
 
     fn differs(&mut self, task_id: &TaskId, differing: &[String], origin: &Origin) {
-        let place = origin.source.as_ref().map(|_| format!("{origin}: ")).unwrap_or_default();
-        let fields = differing.join(", ");
-        self.messages
-            .warning(&format!("{place}{task_id} is recorded already, with other values in {fields}"));
+        let place = origin.source.as_ref().map(|_| origin.to_string()).unwrap_or_default();
+        self.messages.differs(&place, task_id, differing);
         let correct = format!("to correct it, record a new task with `--supersedes {task_id}`");
         self.messages.hint(&format!("run `git audit show {task_id}`; {correct}"));
     }

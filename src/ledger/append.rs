@@ -13,7 +13,6 @@ use super::durability::Durability;
 use super::identity::Identities;
 use super::intents::Intents;
 use super::lock::{Deadline, WriterLock};
-use super::pack::tighten::LARGE_SIZE;
 use super::pass::{Draft, Pass};
 use super::publish::{Publication, Published};
 use super::queue::{Answer, Queue, Turn};
@@ -150,22 +149,14 @@ impl Ledger {
                 self.sync_ref()?;
                 break (pass, healed, drafts);
             };
-            intents.begin(pass.files())?;
-            let log = pass.log();
-            match publication.publish(&pass.new_files(), pass.expected, new_tip, &log) {
-                Ok(Published::Moved) => {
-                    let is_large = stored.release().size() >= LARGE_SIZE;
+            match pass.publish(new_tip, &mut publication, &intents)? {
+                Published::Moved => {
+                    let is_large = stored.release().is_large();
                     packing_due = (is_large || self.packs().shelf.is_crowded()) && self.packing_is_due();
                     break (pass, healed, drafts);
                 }
                 // Kept until the end: what is stored now must not be taken for what nobody keeps.
-                Ok(Published::Again) => earlier_tries.push(stored),
-                Err(error) => {
-                    if publication.take_back() {
-                        intents.end();
-                    }
-                    return Err(error);
-                }
+                Published::Again => earlier_tries.push(stored),
             }
             made_before.extend(pass.files().iter().map(|file| file.task_id.clone()));
         };

@@ -3,14 +3,15 @@
 //! The writers' lock is held meanwhile. Whoever drives it ends it when somebody else waits.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
-use super::append::{Appended, Naming, Receipt};
-use super::commit::{CommitId, parse_oid};
+use super::append::{Naming, Receipt};
+use super::durability::Durability;
 use super::identity::Identities;
 use super::intents::Intents;
 use super::lock::{Deadline, WriterLock};
 use super::pack::builder::PackBuilder;
-use super::pass::{Draft, Pass};
+use super::pass::Pass;
 use super::publish::{Publication, Published};
 use super::queue::Queue;
 use super::{Ledger, Request};
@@ -22,6 +23,16 @@ pub struct Bulk<'l> {
     pass: Pass<'l>,
     by: Identities,
     _lock: WriterLock,
+}
+
+/// How a pass ended.
+pub struct Ended {
+    /// How durable its entries are.
+    pub durability: Durability,
+    /// Where the branch's lock went that a killed process had left.
+    pub stale_lock: Option<PathBuf>,
+    /// Whether the branch was written into the configuration now. That it could not be is no failure of the pass.
+    pub pinned: Result<bool>,
 }
 
 impl Ledger {
@@ -58,18 +69,8 @@ impl Bulk<'_> {
     /// # Errors
     /// The ledger cannot be read.
     pub fn add(&mut self, request: &Request) -> Result<Option<Receipt>> {
-        let Some(draft) = self.pass.add(request, &self.by, &HashSet::new())? else { return Ok(None) };
-        Ok(Some(match draft {
-            Draft::Recorded { commit, path, digest } => {
-                let commit = parse_oid(&commit).map(CommitId);
-                let commit = commit.ok_or_else(|| Error::Damaged("a new commit has no id".into()))?;
-                Receipt::Recorded { commit, path, digest }
-            }
-            Draft::Skipped { path, digest, differing, .. } => {
-                Receipt::Skipped { commit: None, path, digest, differing }
-            }
-            Draft::OtherCase { existing } => Receipt::OtherCase { existing },
-        }))
+        let draft = self.pass.add(request, &self.by, &HashSet::new())?;
+        Ok(draft.map(|draft| draft.receipt(None)))
     }
 
     /// Bytes that the pass holds in memory until it ends.
@@ -77,47 +78,29 @@ impl Bulk<'_> {
         self.pass.size_bytes()
     }
 
-    /// Makes all of it durable, and moves the branch. `receipts` of the answer are empty.
+    /// Makes all of it durable, and moves the branch.
     ///
     /// # Errors
     /// Something else moved the branch meanwhile, the deadline passed, or the pass cannot be written. Nothing of it is
     /// recorded then.
-    pub fn end(mut self, deadline: Deadline) -> Result<Appended> {
+    pub fn end(mut self, deadline: Deadline) -> Result<Ended> {
         let ledger = self.ledger;
         let intents = Intents::of(ledger);
-        let mut packing_due = false;
         if let Some((new_tip, stored)) = self.pass.store()? {
-            intents.begin(self.pass.files())?;
             let mut publication = Publication::new(ledger, deadline);
-            let (log, expected) = (self.pass.log(), self.pass.expected);
-            loop {
-                match publication.publish(&self.pass.new_files(), expected, new_tip, &log) {
-                    Ok(Published::Moved) => break,
-                    // Somebody held the branch's lock for a moment; it is where it was.
-                    Ok(Published::Again) if ledger.is_at_commit(expected)? => {}
-                    Ok(Published::Again) => return Err(Error::Moved(ledger.branch().to_owned())),
-                    Err(error) => {
-                        if publication.take_back() {
-                            intents.end();
-                        }
-                        return Err(error);
-                    }
+            while let Published::Again = self.pass.publish(new_tip, &mut publication, &intents)? {
+                // Where it still is where it was, somebody held the branch's lock for a moment.
+                if !ledger.is_at_commit(self.pass.expected)? {
+                    return Err(Error::Moved(ledger.branch().to_owned()));
                 }
             }
             stored.release();
-            packing_due = ledger.packing_is_due();
         } else {
             ledger.sync_ref()?;
         }
         intents.end();
         self.pass.finish();
-        Ok(Appended {
-            receipts: Vec::new(),
-            durability: ledger.durability.get(),
-            healed: Vec::new(),
-            stale_lock: ledger.stale_lock.take(),
-            packing_due,
-            pinned: ledger.pin(),
-        })
+        let (durability, stale_lock) = (ledger.durability.get(), ledger.stale_lock.take());
+        Ok(Ended { durability, stale_lock, pinned: ledger.pin() })
     }
 }

@@ -12,7 +12,6 @@ use std::process::{Command, Stdio};
 
 use git2::Oid;
 
-use super::durability::Syncing;
 use super::lock::Deadline;
 use super::worktree_file::{self, Placed};
 use super::{Ledger, Place};
@@ -114,13 +113,12 @@ impl Checkout {
         files: &[NewFile<'_>],
         load: &dyn Fn(Oid) -> Result<Vec<u8>>,
         state: &Path,
-        syncing: Syncing,
         placed: &mut Vec<(Placed, Vec<u8>)>,
     ) -> Result<()> {
         let Some(root) = &self.work_tree else { return Ok(()) };
         for file in files {
             let bytes = file.bytes.map_or_else(|| load(file.blob), |bytes| Ok(bytes.to_vec()))?;
-            if let Some(one) = worktree_file::place(root, file.path, &bytes, state, syncing)? {
+            if let Some(one) = worktree_file::place(root, file.path, &bytes, state)? {
                 placed.push((one, bytes));
             }
         }

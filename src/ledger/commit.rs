@@ -6,6 +6,8 @@
 use std::fmt;
 
 use git2::Oid;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::identity::Identities;
 use crate::error::{Error, Result};
@@ -24,6 +26,19 @@ impl CommitId {
 impl fmt::Display for CommitId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+impl Serialize for CommitId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'d> Deserialize<'d> for CommitId {
+    fn deserialize<D: Deserializer<'d>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let hex = String::deserialize(deserializer)?;
+        parse_oid(&hex).map(Self).ok_or_else(|| D::Error::custom("no commit id"))
     }
 }
 

@@ -149,11 +149,6 @@ impl Syncing {
         let enough = if self.0 == Method::Journal { 1 } else { usize::MAX };
         paths.take(enough).try_for_each(sync_if_there)
     }
-
-    /// Has a file's content written, so that no crash leaves it empty for long. Not a promise.
-    pub fn write_soon(self, file: &File, path: &Path) -> Result<()> {
-        write_out(file, path)
-    }
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
@@ -183,7 +178,8 @@ fn sync_if_there(path: &Path) -> Result<()> {
     }
 }
 
-fn write_out(file: &File, path: &Path) -> Result<()> {
+/// Has a file's content written, so that no crash leaves it empty for long. Not a promise.
+pub(super) fn write_out(file: &File, path: &Path) -> Result<()> {
     wait_for_write_out(file).map_err(|error| Error::io(format!("write out {}", path.display()), error))
 }
 

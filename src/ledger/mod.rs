@@ -13,7 +13,7 @@
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
 //! only, after the objects are durable; a branch that is checked out never moves without its index.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -52,7 +52,7 @@ mod worktree_file;
 mod zlib;
 
 pub use append::{Appended, Naming, Receipt};
-pub use bulk::Bulk;
+pub use bulk::{Bulk, Ended};
 pub use commit::CommitId;
 pub use durability::Durability;
 pub use history::{History, Recorded};
@@ -124,6 +124,8 @@ pub struct Ledger {
     is_pinned_now: Cell<bool>,
     /// How durable the pass under way is.
     durability: Cell<Durability>,
+    /// How [`Durability::Auto`] is done on this file system, once it was asked.
+    auto_syncing: OnceCell<durability::Syncing>,
     continuation: Cell<Option<pass::Continuation>>,
     /// Where a stale lock of the branch went, if there was one in the way.
     stale_lock: Cell<Option<PathBuf>>,
@@ -149,6 +151,7 @@ impl Ledger {
         let Opened { main: repository, linked_work_tree, .. } = opened;
         Self {
             durability: Cell::new(Durability::default()),
+            auto_syncing: OnceCell::new(),
             continuation: Cell::new(None),
             stale_lock: Cell::new(None),
             repository,
@@ -207,7 +210,12 @@ impl Ledger {
     }
 
     fn syncing(&self) -> durability::Syncing {
-        durability::Syncing::on(self.repository.commondir(), self.durability.get())
+        self.syncing_as(self.durability.get())
+    }
+
+    fn syncing_as(&self, durability: Durability) -> durability::Syncing {
+        let find = || durability::Syncing::on(self.repository.commondir(), durability);
+        if durability == Durability::Auto { *self.auto_syncing.get_or_init(find) } else { find() }
     }
 
     fn packs(&self) -> pack::store::Store {
@@ -218,10 +226,7 @@ impl Ledger {
             directory,
             sharing: self.sharing(),
             syncing: self.syncing(),
-            syncing_others: durability::Syncing::on(
-                self.repository.commondir(),
-                self.durability.get().max(Durability::Auto),
-            ),
+            syncing_others: self.syncing_as(self.durability.get().max(Durability::Auto)),
         }
     }
 }

@@ -12,9 +12,11 @@ use super::checkout::NewFile;
 use super::commit::{self, CommitId};
 use super::entries::{Directories, EntryTree, Located, Policy};
 use super::identity::Identities;
+use super::intents::Intents;
 use super::objects::Objects;
 use super::pack::builder::PackBuilder;
 use super::pack::store::StoredPack;
+use super::publish::{Publication, Published};
 use super::zlib::Effort;
 use super::{Receipt, Request};
 use crate::entry::{Digest, TaskId};
@@ -62,7 +64,7 @@ pub(super) struct Continuation {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub(super) enum Draft {
     Recorded {
-        commit: String,
+        commit: CommitId,
         path: String,
         digest: Digest,
     },
@@ -76,6 +78,20 @@ pub(super) enum Draft {
     OtherCase {
         existing: String,
     },
+}
+
+impl Draft {
+    /// The receipt, where an entry that was there already was added by `earlier`, as far as that is known.
+    pub fn receipt(self, earlier: Option<CommitId>) -> Receipt {
+        match self {
+            Self::Recorded { commit, path, digest } => Receipt::Recorded { commit, path, digest },
+            Self::OtherCase { existing } => Receipt::OtherCase { existing },
+            Self::Skipped { path, digest, differing, ours } => match earlier {
+                Some(commit) if ours => Receipt::Recorded { commit, path, digest },
+                commit => Receipt::Skipped { commit, path, digest, differing },
+            },
+        }
+    }
 }
 
 impl<'l> Pass<'l> {
@@ -172,7 +188,7 @@ impl<'l> Pass<'l> {
                     digest: request.digest(),
                     bytes: self.keeps_bytes.then(|| Rc::from(request.bytes())),
                 });
-                Draft::Recorded { commit: id.to_string(), path, digest: request.digest() }
+                Draft::Recorded { commit: CommitId(id), path, digest: request.digest() }
             }
         };
         Ok(Some(draft))
@@ -186,13 +202,28 @@ impl<'l> Pass<'l> {
         Ok(Some((new_tip, self.ledger.packs().store(&pack.finish()?)?)))
     }
 
+    /// Moves the branch to the stored pass, once. What was staged for it is taken back where that fails.
+    pub fn publish(
+        &self,
+        new_tip: Oid,
+        publication: &mut Publication<'_>,
+        intents: &Intents,
+    ) -> Result<Published> {
+        intents.begin(&self.files)?;
+        let published = publication.publish(&self.new_files(), self.expected, new_tip, &self.log());
+        if published.is_err() && publication.take_back() {
+            intents.end();
+        }
+        published
+    }
+
     /// Bytes that it holds in memory, roughly.
     pub fn size_bytes(&self) -> usize {
         self.pack.content_bytes()
     }
 
     /// What the reflog says of it.
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         match self.files.as_slice() {
             [file] => format!("audit: task {}", file.task_id),
             files => format!("audit: {} entries", files.len()),
@@ -204,7 +235,7 @@ impl<'l> Pass<'l> {
         &self.files
     }
 
-    pub fn new_files(&self) -> Vec<NewFile<'_>> {
+    fn new_files(&self) -> Vec<NewFile<'_>> {
         self.files
             .iter()
             .map(|file| NewFile { path: &file.path, blob: file.blob, bytes: file.bytes.as_deref() })
@@ -240,17 +271,10 @@ impl Ledger {
             found = self.view().and_then(|view| view.history()?.find_tasks(unknown)).unwrap_or_default();
         }
         let commit_of = |id: &TaskId| made.get(id).copied().or_else(|| Some(found.get(id)?.commit));
-        let named = drafts.into_iter().zip(requests).map(|(draft, request)| match draft {
-            Draft::Recorded { commit, path, digest } => match commit::parse_oid(&commit) {
-                Some(commit) => Receipt::Recorded { commit: CommitId(commit), path, digest },
-                None => Receipt::Skipped { commit: None, path, digest, differing: Vec::new() },
-            },
-            Draft::OtherCase { existing } => Receipt::OtherCase { existing },
-            Draft::Skipped { path, digest, differing, ours } => match commit_of(request.task_id()) {
-                Some(commit) if ours => Receipt::Recorded { commit, path, digest },
-                commit => Receipt::Skipped { commit, path, digest, differing },
-            },
-        });
-        named.collect()
+        drafts
+            .into_iter()
+            .zip(requests)
+            .map(|(draft, request)| draft.receipt(commit_of(request.task_id())))
+            .collect()
     }
 }

@@ -104,8 +104,7 @@ impl<'l> Publication<'l> {
         self.paths.extend(files.iter().map(|file| file.path.to_owned()));
         let objects = self.ledger.objects()?;
         let load = |blob| objects.read(blob, ObjectType::Blob);
-        let (state, syncing) = (self.ledger.state_directory(), self.ledger.syncing());
-        checkout.place_files(files, &load, &state, syncing, &mut self.placed)?;
+        checkout.place_files(files, &load, &self.ledger.state_directory(), &mut self.placed)?;
         let recent = self.recent.iter().map(|(path, blob)| (path.as_str(), *blob));
         let entries: Vec<_> = recent.chain(files.iter().map(|file| (file.path, file.blob))).collect();
         let version = checkout.add_to_index(&entries, &self.ledger.place, deadline)?;

@@ -152,18 +152,19 @@ impl<'l> Queue<'l> {
             committer,
             requests: requests.iter().map(Ticket::of).collect(),
         };
-        if !self.directory.exists() {
-            fs::create_dir_all(&self.directory)?;
-            self.sharing.apply_to_directory(&self.directory);
-        }
-        let text = serde_json::to_vec(&letter)?;
+        self.sharing.create_directory(&self.directory)?;
         // Not by process id alone: writers may be in containers, or on several hosts.
         let name = self.directory.join(format!("{}-{}", std::process::id(), unlike_any_other()));
-        let draft = with(&name, "draft");
-        fs::write(&draft, &text)?;
-        self.sharing.apply_to_file(&draft);
-        fs::rename(&draft, with(&name, REQUEST))?;
+        self.put(&name, REQUEST, &letter)?;
         Ok(name)
+    }
+
+    /// Writes a file that is there as a whole or not at all.
+    fn put(&self, name: &Path, extension: &str, content: &impl Serialize) -> io::Result<()> {
+        let draft = with(name, "draft");
+        fs::write(&draft, serde_json::to_vec(content)?)?;
+        self.sharing.apply_to_file(&draft);
+        fs::rename(&draft, with(name, extension))
     }
 
     /// Puts a ticket where only its owner looks: it could not be served.
@@ -226,13 +227,7 @@ impl<'l> Queue<'l> {
     /// Tells everybody what became of their requests. One that cannot be told finds out by itself.
     pub fn answer(&self, waiting: Vec<Waiting>, durability: Durability) {
         for Waiting { name, drafts, .. } in waiting {
-            let Ok(text) = serde_json::to_vec(&Answer { drafts, durability }) else { continue };
-            let draft = with(&name, "draft");
-            let written = fs::write(&draft, text).and_then(|()| {
-                self.sharing.apply_to_file(&draft);
-                fs::rename(&draft, with(&name, ANSWER))
-            });
-            if written.is_ok() {
+            if self.put(&name, ANSWER, &Answer { drafts, durability }).is_ok() {
                 _ = fs::remove_file(with(&name, CLAIM));
             }
         }

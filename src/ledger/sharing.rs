@@ -34,6 +34,15 @@ impl Sharing {
         self.apply(path, |mode| if mode & 0o200 == 0 { self.0 & 0o444 } else { self.0 });
     }
 
+    /// Makes a directory that is not there, with those above it, for the others, too.
+    pub fn create_directory(self, path: &Path) -> std::io::Result<()> {
+        if !path.is_dir() {
+            fs::create_dir_all(path)?;
+            self.apply_to_directory(path);
+        }
+        Ok(())
+    }
+
     /// Lets the others list, enter and write a directory, and hands its group on to what is made in it.
     pub fn apply_to_directory(self, path: &Path) {
         self.apply(path, |_| self.0 | (self.0 & 0o444) >> 2 | 0o2000);

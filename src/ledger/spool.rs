@@ -98,10 +98,7 @@ impl Spool {
     /// They cannot be written there.
     fn keep(&self, items: &[Spooled<'_>], why: &str, place: &Place) -> Result<Vec<PathBuf>> {
         let failed = |error| Error::io(format!("write to {}", self.directory.display()), error);
-        if !self.directory.exists() {
-            fs::create_dir_all(&self.directory).map_err(failed)?;
-            self.sharing.apply_to_directory(&self.directory);
-        }
+        self.sharing.create_directory(&self.directory).map_err(failed)?;
         let mut drafts = Vec::with_capacity(items.len());
         for item in items {
             let (extension, request, text) = match item {

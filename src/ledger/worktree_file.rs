@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
-use super::durability::Syncing;
+use super::durability::write_out;
 use super::objects::move_aside;
 use crate::error::{Error, Result};
 
@@ -38,13 +38,7 @@ impl Placed {
 
 /// Writes one file below `root`. `None`: it was there already, with these bytes. A file of other content in its place
 /// is not ours to judge (a draft of the user's, or what a killed process left): it is kept in `state`.
-pub(super) fn place(
-    root: &Path,
-    path: &str,
-    bytes: &[u8],
-    state: &Path,
-    syncing: Syncing,
-) -> Result<Option<Placed>> {
+pub(super) fn place(root: &Path, path: &str, bytes: &[u8], state: &Path) -> Result<Option<Placed>> {
     let shown = root.join(path);
     let failed = |errno: Errno| Error::io(format!("write {}", shown.display()), errno);
     let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -62,7 +56,7 @@ pub(super) fn place(
         }
     };
     let placed = Placed { root: root.to_owned(), file: shown.clone(), replaced };
-    let draft = write_draft(state, name, bytes, syncing)?;
+    let draft = write_draft(state, name, bytes)?;
     let renamed = match renameat(rustix::fs::CWD, &draft, &directory, name) {
         // The working tree is on another file system than the repository.
         Err(Errno::XDEV) => copy_into(&directory, name, bytes),
@@ -103,7 +97,7 @@ fn open_regular(directory: &OwnedFd, name: &str, shown: &Path) -> Result<Option<
 
 /// Writes the file where a kill leaves nothing in the user's working tree. On its way to the disk before it gets its
 /// name, because after a power cut an empty file there would look like a change to `git commit -a`.
-fn write_draft(state: &Path, name: &str, bytes: &[u8], syncing: Syncing) -> Result<PathBuf> {
+fn write_draft(state: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf> {
     let directory = state.join("drafts");
     let path = directory.join(name);
     let written = fs::create_dir_all(&directory).and_then(|()| {
@@ -111,7 +105,7 @@ fn write_draft(state: &Path, name: &str, bytes: &[u8], syncing: Syncing) -> Resu
         draft.write_all(bytes).map(|()| draft)
     });
     let draft = written.map_err(|error| Error::io(format!("write {}", path.display()), error))?;
-    syncing.write_soon(&draft, &path)?;
+    write_out(&draft, &path)?;
     Ok(path)
 }
 

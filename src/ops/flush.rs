@@ -2,14 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::Context;
 use super::record::other_case;
+use super::{Context, MAX_PASS_ENTRIES};
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
 use crate::ledger::{Deadline, Durability, Ledger, Naming, Packed, Receipt, Request};
-
-/// Entries that share one pass.
-const MAX_PASS_ENTRIES: usize = 256;
 
 /// What to flush.
 #[derive(Clone, Copy, Debug, Default)]

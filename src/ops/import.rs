@@ -13,7 +13,7 @@ use super::record::other_case;
 use super::{Context, init};
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
-use crate::ledger::{self, Bulk, Durability, Ledger, Naming, Packed, Receipt, Request};
+use crate::ledger::{Bulk, Durability, Ledger, Naming, Packed, Receipt, Request};
 
 /// One pass, which means one barrier and one move of the branch, ends when it is as large; and when somebody else wants
 /// to write. An import that is interrupted loses at most that. The larger a pass, the smaller the ledger.
@@ -99,16 +99,8 @@ pub fn run(
     progress: &mut dyn FnMut(ImportProgress<'_>) -> Result<()>,
 ) -> Result<ImportOutcome> {
     let ImportOptions { source, init: make_ledger, at_recorded_time } = options;
-    let ledger = match Ledger::open(&context.place) {
-        Err(Error::NoLedger(_)) if make_ledger => {
-            let done = init::run(context, &init::InitOptions::default())?;
-            if done.origin == ledger::Origin::Created {
-                progress(ImportProgress::Began(&done.branch))?;
-            }
-            Ledger::open(&context.place)?
-        }
-        opened => opened?,
-    };
+    let ledger =
+        init::open_or_make(context, make_ledger, &mut |branch| progress(ImportProgress::Began(branch)))?;
     let reading = Reading {
         directory: context.place.directory.clone(),
         fields: Vec::new(),

@@ -1,8 +1,8 @@
 //! `git audit init`: a repository gets its ledger, or learns where it is.
 
 use super::Context;
-use crate::error::Result;
-use crate::ledger::{self, Initialised};
+use crate::error::{Error, Result};
+use crate::ledger::{self, Initialised, Ledger, Origin};
 
 /// What the caller may decide.
 #[derive(Clone, Debug, Default)]
@@ -25,4 +25,25 @@ pub fn run(context: &Context, options: &InitOptions) -> Result<Initialised> {
         context.deadline(),
     )?;
     Ok(outcome)
+}
+
+/// The ledger of this place. With `make`, one is begun where there is none, and `began` hears on which branch.
+///
+/// # Errors
+/// No repository, no ledger, or one that cannot be read or made.
+pub(super) fn open_or_make(
+    context: &Context,
+    make: bool,
+    began: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Ledger> {
+    match Ledger::open(&context.place) {
+        Err(Error::NoLedger(_)) if make => {
+            let done = run(context, &InitOptions::default())?;
+            if done.origin == Origin::Created {
+                began(&done.branch)?;
+            }
+            Ledger::open(&context.place)
+        }
+        opened => opened,
+    }
 }

@@ -18,6 +18,9 @@ pub mod path;
 pub mod record;
 pub mod show;
 
+/// Entries that share one pass are held in memory until it is done.
+const MAX_PASS_ENTRIES: usize = 256;
+
 /// What every operation needs from its caller's world.
 #[derive(Clone, Debug)]
 pub struct Context {

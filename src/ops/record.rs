@@ -4,14 +4,12 @@ use std::path::PathBuf;
 
 use super::documents::Arrays;
 use super::input::{Field, Incoming, Origin, Problem, Reading, Source};
-use super::{Context, flush, init};
+use super::{Context, MAX_PASS_ENTRIES, flush, init};
 use crate::entry::TaskId;
 use crate::entry::parse::Invalid;
 use crate::error::{Error, Result};
 use crate::ledger::{self, Durability, Ledger, Naming, Receipt, Request, Spool, Spooled};
 
-/// Entries that share one pass are held in memory until it is done.
-const MAX_PASS_ENTRIES: usize = 256;
 const MAX_PASS_BYTES: usize = 8 << 20;
 
 /// What the caller wants recorded, and how.
@@ -184,7 +182,9 @@ impl Recording<'_> {
         let deadline = self.context.deadline();
         let ledger = match self.ledger.take() {
             Some(ledger) => ledger,
-            None => self.find_or_make_ledger()?,
+            None => init::open_or_make(self.context, self.make_ledger, &mut |branch| {
+                (self.progress)(Progress::Began(branch))
+            })?,
         };
         self.ledger.insert(ledger).append(requests, deadline, Naming::Every)
     }
@@ -253,19 +253,6 @@ impl Recording<'_> {
             Ok(flushed) if flushed.is_nothing() => Ok(()),
             Ok(flushed) => (self.progress)(Progress::Flushed(&flushed)),
             Err(error) => (self.progress)(Progress::Warning(&error)),
-        }
-    }
-
-    fn find_or_make_ledger(&mut self) -> Result<Ledger> {
-        match Ledger::open(&self.context.place) {
-            Err(Error::NoLedger(_)) if self.make_ledger => {
-                let done = init::run(self.context, &init::InitOptions::default())?;
-                if done.origin == ledger::Origin::Created {
-                    (self.progress)(Progress::Began(&done.branch))?;
-                }
-                Ledger::open(&self.context.place)
-            }
-            opened => opened,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::sanitize::visible;
+use crate::entry::TaskId;
 use crate::error::Error;
 
 /// Standard error. A message that cannot be written is dropped: there is nowhere left to say so.
@@ -42,6 +43,13 @@ impl Messages {
     /// Something worth knowing.
     pub fn note(&mut self, text: &str) {
         self.line("note", text);
+    }
+
+    /// A task is recorded with other content than what was given at `origin` (empty: by flags, or in the spool).
+    pub fn differs(&mut self, origin: &str, task_id: &TaskId, fields: &[String]) {
+        let place = if origin.is_empty() { String::new() } else { format!("{origin}: ") };
+        let fields = fields.join(", ");
+        self.warning(&format!("{place}{task_id} is recorded already, with other values in {fields}"));
     }
 
     /// A lock that was in the way.

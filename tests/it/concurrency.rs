@@ -1,17 +1,13 @@
 //! Many writers: every acknowledged entry is in the history, once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Stdio};
+use std::process::Child;
 
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
 
 const WRITERS: usize = 6;
-
-fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    sandbox.audit_command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
 
 fn receipts(children: Vec<Child>) -> Vec<Value> {
     let finish = |child: Child| {
@@ -34,7 +30,7 @@ fn six_writers_of_different_ids_into_an_empty_ledger_sixty_times() {
         let ids: Vec<_> = (0..WRITERS).map(|writer| format!("task-{writer}")).collect();
         let children = ids
             .iter()
-            .map(|id| start(&sandbox, &["record", "--init", "--json", "--task-id", id, "--status", "failed"]))
+            .map(|id| sandbox.start(&["record", "--init", "--json", "--task-id", id, "--status", "failed"]))
             .collect();
         let receipts = receipts(children);
         assert!(receipts.iter().all(|receipt| receipt["outcome"] == "recorded"));
@@ -54,7 +50,7 @@ fn six_writers_of_the_same_id_make_one_commit() {
     for _ in 0..10 {
         let sandbox = Sandbox::beside_code();
         let children = (0..WRITERS)
-            .map(|_| start(&sandbox, &["record", "--json", "--task-id", "same", "--status", "failed"]))
+            .map(|_| sandbox.start(&["record", "--json", "--task-id", "same", "--status", "failed"]))
             .collect();
         let receipts = receipts(children);
         let mut outcomes = BTreeMap::new();
@@ -75,7 +71,7 @@ fn writers_beside_plain_git_on_the_same_branch_lose_nothing() {
         let ids: Vec<_> = (0..3).map(|writer| format!("r{round}-{writer}")).collect();
         let children = ids
             .iter()
-            .map(|id| start(&sandbox, &["record", "--json", "--task-id", id, "--status", "failed"]))
+            .map(|id| sandbox.start(&["record", "--json", "--task-id", id, "--status", "failed"]))
             .collect();
         for number in 0..3 {
             sandbox.write(&format!("file-{round}-{number}"), "x");
@@ -97,7 +93,7 @@ fn writers_beside_plain_git_on_the_same_branch_lose_nothing() {
 fn two_inits_at_once_make_one_root() {
     for _ in 0..10 {
         let sandbox = Sandbox::with_code();
-        let children = (0..WRITERS).map(|_| start(&sandbox, &["init", "--json"])).collect();
+        let children = (0..WRITERS).map(|_| sandbox.start(&["init", "--json"])).collect();
         let outcomes: Vec<_> =
             receipts(children).iter().map(|answer| answer["outcome"].as_str().unwrap().to_owned()).collect();
         assert_eq!(outcomes.iter().filter(|outcome| *outcome == "created").count(), 1, "{outcomes:?}");

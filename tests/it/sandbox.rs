@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -103,6 +103,18 @@ impl Sandbox {
     /// The arguments that give git a person's name for one command.
     pub fn as_user<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
         [&["-c", "user.name=Dev", "-c", "user.email=dev@example.com"], arguments].concat()
+    }
+
+    /// Starts a command, to be waited for or killed.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.audit_command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Holds the writers' lock, as another writer would.
+    pub fn hold_lock(&self) -> fs::File {
+        let lock = fs::File::options().write(true).open(self.path(".git/git-audit/lock")).unwrap();
+        lock.lock().unwrap();
+        lock
     }
 
     #[track_caller]

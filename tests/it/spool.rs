@@ -20,17 +20,10 @@ fn files_in(directory: PathBuf) -> Vec<PathBuf> {
     files
 }
 
-/// Holds the writers' lock, as another writer would.
-fn hold_lock(sandbox: &Sandbox) -> fs::File {
-    let lock = fs::File::options().write(true).open(sandbox.path(".git/git-audit/lock")).unwrap();
-    lock.lock().unwrap();
-    lock
-}
-
 #[test]
 fn an_entry_that_finds_the_lock_held_waits_and_the_next_record_commits_it() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     let spooled = sandbox.audit(&best_effort(&[&TASK[..], &["--timeout", "0.1"]].concat())).exits(0);
     spooled.says("busy").says("the entry waits in");
     assert_eq!(files_in(sandbox.path(".git/git-audit/spool")).len(), 1);
@@ -46,7 +39,7 @@ fn an_entry_that_finds_the_lock_held_waits_and_the_next_record_commits_it() {
 #[test]
 fn the_time_of_an_entry_is_when_the_task_ended_not_when_it_was_flushed() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox.audit(&best_effort(&[&TASK[..], &["--timeout", "0"]].concat())).exits(0);
     drop(held);
     let mut later = sandbox.audit_command(&["flush"]);
@@ -60,7 +53,7 @@ fn the_time_of_an_entry_is_when_the_task_ended_not_when_it_was_flushed() {
 fn two_flushes_at_once_record_each_entry_once() {
     for _ in 0..5 {
         let sandbox = Sandbox::beside_code();
-        let held = hold_lock(&sandbox);
+        let held = sandbox.hold_lock();
         for number in 0..10 {
             let id = format!("t{number}");
             sandbox.audit(&best_effort(&["--task-id", &id, "--status", "failed", "--timeout", "0"])).exits(0);
@@ -158,11 +151,11 @@ fn what_is_no_entry_is_kept_for_a_person() {
 #[test]
 fn an_entry_whose_task_is_recorded_with_other_content_is_moved_aside() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox.audit(&best_effort(&[&TASK[..], &["--timeout", "0"]].concat())).exits(0);
     drop(held);
     sandbox.audit(&["record", "--best-effort", "--task-id", "other", "--status", "completed"]).exits(0);
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox.audit(&best_effort(&["--task-id", "t1", "--status", "rejected", "--timeout", "0"])).exits(0);
     sandbox.audit(&best_effort(&["--task-id", "t1", "--status", "failed", "--timeout", "0"])).exits(0);
     drop(held);
@@ -199,7 +192,7 @@ fn a_closed_standard_output_and_other_content_are_no_failure_either() {
 #[test]
 fn what_waits_can_be_read_by_its_owner_only_through_git_audit() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox.audit(&best_effort(&[&TASK[..], &["--timeout", "0"]].concat())).exits(0);
     drop(held);
     let file = &files_in(sandbox.path(".git/git-audit/spool"))[0];
@@ -239,12 +232,12 @@ fn whatever_the_flags_say_the_caller_goes_on_and_what_they_said_is_kept() {
 #[test]
 fn a_file_in_the_spool_says_why_it_cannot_be_recorded() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox.audit(&best_effort(&["--task-id", "T1", "--status", "failed", "--timeout", "0"])).exits(0);
     drop(held);
     sandbox.write(".git/git-audit/spool/zz.json", "not what was kept");
     sandbox.audit(&["flush"]).exits(2);
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox.audit(&best_effort(&["--task-id", "t1", "--status", "failed", "--timeout", "0"])).exits(0);
     drop(held);
     let flushed = sandbox.audit(&["flush", "--json"]).exits(2).json();

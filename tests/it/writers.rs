@@ -2,22 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::sandbox::{Sandbox, entry};
-
-fn hold_lock(sandbox: &Sandbox) -> fs::File {
-    let lock = fs::File::options().write(true).open(sandbox.path(".git/git-audit/lock")).unwrap();
-    lock.lock().unwrap();
-    lock
-}
-
-fn start(sandbox: &Sandbox, arguments: &[&str]) -> Child {
-    sandbox.audit_command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
 
 fn tickets(sandbox: &Sandbox) -> usize {
     let listing = fs::read_dir(sandbox.path(".git/git-audit/queue")).into_iter().flatten();
@@ -47,7 +37,7 @@ fn packs(sandbox: &Sandbox) -> usize {
 fn whoever_gets_the_lock_commits_all_that_wait_in_one_pass() {
     for sandbox in [Sandbox::beside_code(), Sandbox::with_ledger()] {
         let before = packs(&sandbox);
-        let held = hold_lock(&sandbox);
+        let held = sandbox.hold_lock();
         let ids: Vec<_> = (0..5).map(|number| format!("t{number}")).collect();
         let writers: Vec<_> = ids
             .iter()
@@ -84,9 +74,9 @@ fn whoever_gets_the_lock_commits_all_that_wait_in_one_pass() {
 #[test]
 fn the_same_id_in_many_tickets_is_recorded_once_and_the_others_hear_which_commit_it_was() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     let writers: Vec<_> = ["failed", "failed", "completed"]
-        .map(|status| start(&sandbox, &["record", "--json", "--task-id", "same", "--status", status]))
+        .map(|status| sandbox.start(&["record", "--json", "--task-id", "same", "--status", status]))
         .into_iter()
         .collect();
     wait_for_tickets(&sandbox, 3);
@@ -105,7 +95,7 @@ fn the_same_id_in_many_tickets_is_recorded_once_and_the_others_hear_which_commit
 #[test]
 fn a_writer_whose_deadline_passes_has_recorded_nothing() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     sandbox
         .audit(&["record", "--task-id", "late", "--status", "failed", "--timeout", "0.2"])
         .exits(7)
@@ -119,8 +109,8 @@ fn a_writer_whose_deadline_passes_has_recorded_nothing() {
 #[test]
 fn the_request_of_a_writer_that_was_killed_is_recorded_by_the_next() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
-    let mut killed = start(&sandbox, &["record", "--task-id", "killed", "--status", "failed"]);
+    let held = sandbox.hold_lock();
+    let mut killed = sandbox.start(&["record", "--task-id", "killed", "--status", "failed"]);
     wait_for_tickets(&sandbox, 1);
     killed.kill().unwrap();
     killed.wait().unwrap();
@@ -179,16 +169,13 @@ fn the_mode_of_durability_is_in_the_acknowledgement() {
 #[test]
 fn a_pass_is_as_durable_as_the_strictest_of_its_writers_asks() {
     let sandbox = Sandbox::beside_code();
-    let held = hold_lock(&sandbox);
+    let held = sandbox.hold_lock();
     let writers: Vec<_> = ["off", "strict", "off"]
         .iter()
         .enumerate()
         .map(|(number, mode)| {
             let id = format!("t{number}");
-            start(
-                &sandbox,
-                &["record", "--json", "--task-id", &id, "--status", "failed", "--durability", mode],
-            )
+            sandbox.start(&["record", "--json", "--task-id", &id, "--status", "failed", "--durability", mode])
         })
         .collect();
     wait_for_tickets(&sandbox, 3);
@@ -307,8 +294,8 @@ fn what_is_wrong_with_somebody_elses_request_is_no_failure_of_mine() {
     sandbox.unpack();
     let blob = sandbox.loose("audit:.audit/tasks/first.json");
     let aside = sandbox.root().join("aside");
-    let held = hold_lock(&sandbox);
-    let mut dead = start(&sandbox, &["record", "--task-id", "first", "--status", "failed"]);
+    let held = sandbox.hold_lock();
+    let mut dead = sandbox.start(&["record", "--task-id", "first", "--status", "failed"]);
     wait_for_tickets(&sandbox, 1);
     dead.kill().unwrap();
     dead.wait().unwrap();
@@ -416,7 +403,7 @@ fn a_flush_that_is_killed_loses_nothing() {
         for number in 0..9 {
             sandbox.record(&format!("t{round}-{number}"), &[]);
         }
-        let mut flush = start(&sandbox, &["flush"]);
+        let mut flush = sandbox.start(&["flush"]);
         std::thread::sleep(Duration::from_millis(2 + round * 2));
         flush.kill().unwrap();
         flush.wait().unwrap();

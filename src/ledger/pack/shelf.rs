@@ -41,6 +41,11 @@ impl ShelvedPack {
         size_of(self.objects)
     }
 
+    /// Whether it is too large to be put together with others in passing.
+    pub fn is_large(&self) -> bool {
+        self.size() >= SIZES_IN_PASSING
+    }
+
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let name = words.next()?;
@@ -88,7 +93,7 @@ impl Shelf {
         self.packs.join(format!("{name}.{extension}"))
     }
 
-    /// Everything on the list, oldest first. An append that was killed and comes again can make the same pack twice.
+    /// Everything on the list, oldest first, each pack once.
     pub fn all(&self) -> Vec<ShelvedPack> {
         let text = fs::read_to_string(&self.list).unwrap_or_default();
         let mut packs: Vec<ShelvedPack> = Vec::new();

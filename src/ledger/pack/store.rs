@@ -74,11 +74,8 @@ impl Store {
     }
 
     fn write(&self, name: &str, pack: &[u8], index: &[u8], keep: &Path, syncing: Syncing) -> Result<()> {
-        if !self.directory.is_dir() {
-            let made = fs::create_dir_all(&self.directory);
-            made.map_err(|error| Error::io(format!("create {}", self.directory.display()), error))?;
-            self.sharing.apply_to_directory(&self.directory);
-        }
+        let made = self.sharing.create_directory(&self.directory);
+        made.map_err(|error| Error::io(format!("create {}", self.directory.display()), error))?;
         fs::write(keep, KEPT_BY_US).map_err(|error| Error::io(format!("write {}", keep.display()), error))?;
         self.sharing.apply_to_file(keep);
         let mut drafts = Vec::with_capacity(2);

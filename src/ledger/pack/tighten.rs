@@ -15,15 +15,12 @@ use super::shelf::{FAN_IN, ShelvedPack};
 use super::store::{Loaded, Store};
 use crate::error::Result;
 use crate::ledger::commit::Commit;
+use crate::ledger::packed::MAX_OBJECT_BYTES;
 use crate::ledger::tree::RawTree;
 use crate::ledger::zlib::{Effort, Zlib};
 
-/// No object of a ledger is as large.
-const MAX_OBJECT_BYTES: usize = 64 << 20;
 /// A pack is built in memory; packs beyond this stay as they are.
 const MAX_PACK_BYTES: u64 = 128 << 20;
-/// Plain packs are made tight from this size on, where nothing else asks for it.
-pub(in crate::ledger) const LARGE_SIZE: u32 = 3;
 
 /// What is to be put together, and why.
 pub(in crate::ledger) enum Due {
@@ -52,7 +49,7 @@ impl Store {
             same.cloned().collect::<Vec<_>>()
         };
         let mut plain = of(Effort::Time, None);
-        plain.retain(|pack| now || pack.size() >= LARGE_SIZE);
+        plain.retain(|pack| now || pack.is_large());
         // One small pack alone is not worth it.
         let enough = match plain.as_slice() {
             [one] if now && one.size() > 0 => 1,
