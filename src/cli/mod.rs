@@ -134,7 +134,7 @@ impl Session {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let mut messages = Messages::new(Box::new(io::stderr()));
+    let mut messages = Messages::new(Box::new(io::stderr()), false);
     let command = Cli::command();
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -194,7 +194,7 @@ fn fail(error: &Error, messages: &mut Messages) -> ExitStatus {
 
 fn reader() -> Reader {
     let columns = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    Reader { columns: columns.map(|(width, _)| usize::from(width.0)), local_time }
+    Reader { columns: columns.map(|(width, _)| usize::from(width.0)), color: false, local_time }
 }
 
 fn local_time(time: DateTime<Utc>) -> DateTime<FixedOffset> {

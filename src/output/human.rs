@@ -1,10 +1,11 @@
 //! One entry, for people: what happened first, then the details, every value on its own line.
 
-use chrono::{DateTime, FixedOffset, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Reader;
 use super::sanitize::visible;
+use super::style::Style;
 use crate::entry::{Artifact, Entry, Event, Step, Timestamp};
 use crate::ledger::CommitId;
 use crate::ops::LoggedEntry;
@@ -12,8 +13,8 @@ use crate::ops::LoggedEntry;
 const LABEL_COLUMNS: usize = 13;
 
 /// The whole entry as text.
-pub(super) fn entry(found: &LoggedEntry, local_time: fn(DateTime<Utc>) -> DateTime<FixedOffset>) -> String {
-    let mut page = Page { text: String::new(), local_time };
+pub(super) fn entry(found: &LoggedEntry, reader: Reader) -> String {
+    let mut page = Page { text: String::new(), reader };
     let entry = &found.entry;
     page.heading(entry);
     page.attribution(entry);
@@ -27,20 +28,23 @@ pub(super) fn entry(found: &LoggedEntry, local_time: fn(DateTime<Utc>) -> DateTi
     page.text.push('\n');
     page.field("path", Some(&found.stored.path));
     let commit = found.recorded.as_ref().map(|recorded| recorded.commit);
-    page.field("commit", Some(&commit.map_or_else(|| "not known".to_owned(), |id| CommitId::to_string(&id))));
+    match commit {
+        Some(commit) => page.styled("commit", &CommitId::to_string(&commit), Style::Id),
+        None => page.field("commit", Some("not known")),
+    }
     page.time("recorded", found.recorded.as_ref().map(|recorded| recorded.recorded_at.into()));
     page.text
 }
 
 struct Page {
     text: String,
-    local_time: fn(DateTime<Utc>) -> DateTime<FixedOffset>,
+    reader: Reader,
 }
 
 impl Page {
     fn heading(&mut self, entry: &Entry) {
-        self.field("task", Some(entry.task_id.as_str()));
-        self.field("status", Some(entry.status.as_str()));
+        self.styled("task", entry.task_id.as_str(), Style::Id);
+        self.styled("status", entry.status.as_str(), Style::of_status(entry.status));
         self.field("title", entry.title.as_deref());
         self.field("error", entry.error_message.as_deref());
         self.time("timestamp", Some(entry.timestamp));
@@ -85,51 +89,67 @@ impl Page {
     }
 
     fn step(&mut self, step: &Step) {
-        let verdict = match step.success {
-            Some(true) => "ok",
-            Some(false) => "failed",
-            None => "-",
+        let (verdict, style) = match step.success {
+            Some(true) => ("ok", Style::Good),
+            Some(false) => ("failed", Style::Bad),
+            None => ("-", Style::Faint),
         };
         let time = step.execution_time_ms.map(|time| format!("{time} ms")).unwrap_or_default();
         let name = step.name.as_deref().unwrap_or_default();
-        self.item(&[verdict, &step.step_id, name, &time]);
+        self.item(style, &[verdict, &step.step_id, name, &time]);
         self.details(step, &["step_id", "name", "success", "execution_time_ms"]);
     }
 
     fn event(&mut self, event: &Event) {
         let at = event.at.map(|at| self.local(at)).unwrap_or_default();
         let repo = event.repo_id.as_deref().unwrap_or_default();
-        self.item(&[
-            &event.seq.to_string(),
-            &at,
-            &event.event_type,
-            repo,
-            event.status.as_deref().unwrap_or_default(),
-        ]);
+        self.item(
+            Style::Plain,
+            &[
+                &event.seq.to_string(),
+                &at,
+                &event.event_type,
+                repo,
+                event.status.as_deref().unwrap_or_default(),
+            ],
+        );
         self.details(event, &["seq", "at", "type", "repo_id", "status"]);
     }
 
     fn artifact(&mut self, artifact: &Artifact) {
         let repo = artifact.repo_id.as_deref().unwrap_or_default();
-        self.item(&[
-            artifact.ref_type.as_str(),
-            &artifact.ref_value,
-            repo,
-            artifact.summary.as_deref().unwrap_or_default(),
-        ]);
+        self.item(
+            Style::Plain,
+            &[
+                artifact.ref_type.as_str(),
+                &artifact.ref_value,
+                repo,
+                artifact.summary.as_deref().unwrap_or_default(),
+            ],
+        );
         self.details(artifact, &["ref_type", "ref_value", "repo_id", "summary"]);
     }
 
     fn list<T>(&mut self, label: &str, items: Option<&[T]>, print: fn(&mut Self, &T)) {
         let Some(items) = items.filter(|items| !items.is_empty()) else { return };
-        self.text.push_str(&format!("\n{label}\n"));
+        self.section(label);
         for item in items {
             print(self, item);
         }
     }
 
-    fn item(&mut self, words: &[&str]) {
-        let words: Vec<_> = words.iter().filter(|word| !word.is_empty()).map(|word| visible(word)).collect();
+    fn section(&mut self, label: &str) {
+        let label = Style::Heading.paint(label, self.reader.color);
+        self.text.push_str(&format!("\n{label}\n"));
+    }
+
+    /// The first word is in `style`.
+    fn item(&mut self, style: Style, words: &[&str]) {
+        let mut words: Vec<_> =
+            words.iter().filter(|word| !word.is_empty()).map(|word| visible(word)).collect();
+        if let Some(first) = words.first_mut() {
+            *first = style.paint(first, self.reader.color);
+        }
         self.text.push_str(&format!("  {}\n", words.join("  ")));
     }
 
@@ -146,7 +166,7 @@ impl Page {
             None => {}
             Some(Value::Object(map)) if map.is_empty() => {}
             Some(value @ (Value::Object(_) | Value::Array(_))) => {
-                self.text.push_str(&format!("\n{label}\n"));
+                self.section(label);
                 self.branch(&value, 2);
             }
             Some(scalar) => self.field(label, Some(&plain(&scalar))),
@@ -188,8 +208,21 @@ impl Page {
 
     fn field(&mut self, label: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.paragraph(&format!("{label:<LABEL_COLUMNS$}"), value, LABEL_COLUMNS);
+            let before = self.label(label);
+            self.paragraph(&before, value, LABEL_COLUMNS);
         }
+    }
+
+    /// A value of one line.
+    fn styled(&mut self, label: &str, value: &str, style: Style) {
+        let before = self.label(label);
+        let value = style.paint(&visible(value), self.reader.color);
+        self.text.push_str(&format!("{before}{value}\n"));
+    }
+
+    fn label(&self, label: &str) -> String {
+        let blanks = " ".repeat(LABEL_COLUMNS.saturating_sub(label.len()));
+        format!("{}{blanks}", Style::Faint.paint(label, self.reader.color))
     }
 
     fn time(&mut self, label: &str, time: Option<Timestamp>) {
@@ -198,7 +231,7 @@ impl Page {
     }
 
     fn local(&self, time: Timestamp) -> String {
-        (self.local_time)(time.utc()).format("%Y-%m-%d %H:%M:%S%.f %:z").to_string()
+        (self.reader.local_time)(time.utc()).format("%Y-%m-%d %H:%M:%S%.f %:z").to_string()
     }
 
     /// Text of several lines keeps them, each made safe by itself.

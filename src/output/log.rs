@@ -1,8 +1,7 @@
 //! The history as a list. Entries are written as they come; only the human table looks ahead, to align its columns.
 
-use unicode_width::UnicodeWidthStr;
-
-use super::sanitize::{fit, pad, visible};
+use super::style::Style;
+use super::table::{Cell, Column, Table};
 use super::v1::{EntryAnswer, LogTail};
 use super::{Format, Printer};
 use crate::entry::{Timestamp, render};
@@ -28,24 +27,27 @@ pub(super) const CSV_HEADER: [&str; 15] = [
     "path",
     "recorded_at",
 ];
-const TABLE_HEADER: [&str; 6] = ["TIME", "STATUS", "TASK", "AGENT", "SERVICES", "WHAT"];
-/// Rows that are aligned with each other.
-const BLOCK_ROWS: usize = 250;
-const COLUMN_GAP: usize = 2;
+const COLUMNS: [Column; 6] = [
+    Column::fixed("TIME"),
+    Column::fixed("STATUS"),
+    Column::fixed("TASK"),
+    Column::shrinks("AGENT", 8, 1),
+    Column::shrinks("SERVICES", 8, 2),
+    Column::shrinks("WHAT", 16, 4),
+];
 
 /// Prints entries one after the other.
 pub struct LogPrinter<'p> {
     printer: &'p mut Printer,
     begun: bool,
     entries: usize,
-    rows: Vec<[String; 6]>,
-    widths: [usize; 6],
+    table: Table,
 }
 
 impl<'p> LogPrinter<'p> {
     /// Nothing is written before the first entry or the end: a query that fails first prints no half answer.
     pub fn new(printer: &'p mut Printer) -> Self {
-        Self { printer, begun: false, entries: 0, rows: Vec::new(), widths: TABLE_HEADER.map(str::len) }
+        Self { printer, begun: false, entries: 0, table: Table::new(&COLUMNS) }
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -78,8 +80,8 @@ impl<'p> LogPrinter<'p> {
             Format::Jsonl => self.printer.json_line(&EntryAnswer::new(entry, &[])),
             Format::Csv => csv_entry(self.printer, &entry),
             Format::Human => {
-                self.rows.push(self.table_row(&entry));
-                if self.rows.len() >= BLOCK_ROWS { self.print_rows() } else { Ok(()) }
+                let cells = self.cells(&entry);
+                self.table.row(self.printer, cells)
             }
         }
     }
@@ -98,7 +100,7 @@ impl<'p> LogPrinter<'p> {
                 // The tail is an object of its own; its opening brace is the one we wrote at the beginning.
                 self.printer.bytes(rendered.strip_prefix(b"{\n").unwrap_or(&rendered))
             }
-            Format::Human => self.print_rows(),
+            Format::Human => self.table.end(self.printer),
             Format::Jsonl | Format::Csv => Ok(()),
         }
     }
@@ -110,7 +112,7 @@ impl<'p> LogPrinter<'p> {
         self.printer.bytes(text.as_bytes())
     }
 
-    fn table_row(&self, found: &LoggedEntry) -> [String; 6] {
+    fn cells(&self, found: &LoggedEntry) -> Vec<Cell> {
         let entry = &found.entry;
         let local = (self.printer.reader.local_time)(entry.timestamp.utc());
         let what = entry.error_message.as_deref().or(entry.title.as_deref());
@@ -121,50 +123,14 @@ impl<'p> LogPrinter<'p> {
             .filter(|_| what.is_empty())
             .map(|task_id| format!("corrects {task_id}"));
         let what = corrects.as_deref().unwrap_or(what).trim().lines().next().unwrap_or_default();
-        [
-            local.format("%Y-%m-%d %H:%M").to_string(),
-            entry.status.as_str().to_owned(),
-            entry.task_id.to_string(),
-            visible(entry.agent().unwrap_or("-")),
-            if entry.services().is_empty() { "-".to_owned() } else { visible(&entry.services().join(",")) },
-            visible(what),
+        vec![
+            Cell::new(local.format("%Y-%m-%d %H:%M").to_string(), Style::Faint),
+            Cell::new(entry.status.as_str(), Style::of_status(entry.status)),
+            Cell::new(entry.task_id.as_str(), Style::Id),
+            Cell::or_dash(entry.agent().unwrap_or_default()),
+            Cell::or_dash(entry.services().join(",")),
+            Cell::plain(what),
         ]
-    }
-
-    /// Prints the rows that wait. On a terminal the last columns give way; task ids never do, they are copied.
-    fn print_rows(&mut self) -> Result<()> {
-        let first_block = self.entries == self.rows.len();
-        let mut rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        if first_block {
-            rows.insert(0, TABLE_HEADER.map(str::to_owned));
-        }
-        for row in &rows {
-            for (width, cell) in self.widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.width());
-            }
-        }
-        let widths = self.fitted_widths();
-        for row in &rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| pad(&fit(cell, width), width));
-            let line = cells.collect::<Vec<_>>().join(&" ".repeat(COLUMN_GAP));
-            self.printer.line(line.trim_end())?;
-        }
-        Ok(())
-    }
-
-    fn fitted_widths(&self) -> [usize; 6] {
-        let mut widths = self.widths;
-        let Some(columns) = self.printer.reader.columns else { return widths };
-        let [time, status, task, agent, services, what] = &mut widths;
-        let fixed = *time + *status + *task + COLUMN_GAP * 5;
-        let room = columns.saturating_sub(fixed).max(24);
-        *agent = (*agent).min(room / 4).max(5);
-        *services = (*services).min(room / 3).max(8);
-        *what = (*what).min(room.saturating_sub(*agent + *services)).max(8);
-        widths
     }
 }
 

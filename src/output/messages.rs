@@ -3,18 +3,39 @@
 use std::io::Write;
 
 use super::sanitize::visible;
+use super::style::Style;
 use crate::entry::TaskId;
 use crate::error::Error;
 
 /// Standard error. A message that cannot be written is dropped: there is nowhere left to say so.
 pub struct Messages {
     err: Box<dyn Write>,
+    color: bool,
+    /// Lines that wait until the screen is free.
+    held: Option<Vec<u8>>,
 }
 
 impl Messages {
-    /// Writes to `err`.
-    pub fn new(err: Box<dyn Write>) -> Self {
-        Self { err }
+    /// Writes to `err`, in colour or not.
+    pub fn new(err: Box<dyn Write>, color: bool) -> Self {
+        Self { err, color, held: None }
+    }
+
+    /// In colour or not, from now on.
+    pub fn set_color(&mut self, color: bool) {
+        self.color = color;
+    }
+
+    /// Keeps what is said until [`Messages::release`]: a pager has the screen.
+    pub fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Says what was held back.
+    pub fn release(&mut self) {
+        if let Some(held) = self.held.take() {
+            _ = self.err.write_all(&held);
+        }
     }
 
     /// What went wrong, and what to run next.
@@ -61,11 +82,27 @@ impl Messages {
     /// Lines that are not ours, such as the argument parser's.
     pub fn lines(&mut self, text: &str) {
         for line in text.lines() {
-            _ = writeln!(self.err, "{}", visible(line));
+            match line.strip_prefix("error: ") {
+                Some(error) => self.problem(error),
+                None => self.write(&visible(line)),
+            }
         }
     }
 
     fn line(&mut self, kind: &str, text: &str) {
-        _ = writeln!(self.err, "{kind}: {}", visible(text));
+        let style = match kind {
+            "error" => Style::Error,
+            "warning" => Style::Warning,
+            _ => Style::Advice,
+        };
+        let kind = style.paint(&format!("{kind}:"), self.color);
+        self.write(&format!("{kind} {}", visible(text)));
+    }
+
+    fn write(&mut self, line: &str) {
+        _ = match &mut self.held {
+            Some(held) => writeln!(held, "{line}"),
+            None => writeln!(self.err, "{line}"),
+        };
     }
 }

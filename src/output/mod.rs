@@ -1,7 +1,7 @@
 //! The only renderer. Data goes to standard output in one of four formats; everything else goes to standard error.
 //!
 //! Text that came from outside is never written raw: [`sanitize`] has the rules. What programs read is defined in
-//! [`v1`] and documented in `docs/OUTPUT.md`.
+//! [`v1`] and documented in `docs/OUTPUT.md`. For people, [`table`] aligns and [`style`] colours.
 
 use std::io::{self, Write};
 
@@ -19,6 +19,8 @@ pub mod messages;
 pub mod record;
 pub mod sanitize;
 pub mod single;
+mod style;
+mod table;
 pub mod v1;
 
 pub use log::LogPrinter;
@@ -42,6 +44,8 @@ pub enum Format {
 pub struct Reader {
     /// Columns of the terminal; `None` when the output is not one: nothing is shortened then.
     pub columns: Option<usize>,
+    /// Whether the human format is coloured. The others never are.
+    pub color: bool,
     /// The reader's local time. Data formats are in UTC.
     pub local_time: fn(DateTime<Utc>) -> DateTime<FixedOffset>,
 }
@@ -109,6 +113,21 @@ impl Printer {
         let bytes =
             written.and_then(|()| writer.into_inner().map_err(|error| io::Error::other(error.to_string())));
         self.bytes(&bytes.map_err(|error| self.failed(error))?)
+    }
+
+    /// Writes to `out` from now on. Nothing may have been written before.
+    pub fn redirect(&mut self, out: Box<dyn Write>) {
+        self.out = out;
+    }
+
+    /// Hands everything over and lets go of the output: whatever reads it sees its end.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub fn finish(&mut self) -> Result<()> {
+        let flushed = self.flush();
+        self.give_up();
+        flushed
     }
 
     /// Writes nothing any more: what could not be written is not tried again.

@@ -30,11 +30,6 @@ pub fn fit(text: &str, columns: usize) -> String {
     kept
 }
 
-/// `text` followed by blanks up to `columns` terminal columns.
-pub fn pad(text: &str, columns: usize) -> String {
-    format!("{text}{}", " ".repeat(columns.saturating_sub(text.width())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +49,5 @@ mod tests {
     fn wide_text_is_cut_by_columns() {
         assert_eq!(fit("日本語テキスト", 7), "日本語…");
         assert_eq!(fit("abc", 3), "abc");
-        assert_eq!(pad("日", 4), "日  ");
     }
 }

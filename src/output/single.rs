@@ -77,7 +77,7 @@ pub fn show(printer: &mut Printer, outcome: ShowOutcome) -> Result<()> {
             log::csv_entry(printer, &entry)
         }
         Format::Human => {
-            let text = human::entry(&entry, printer.reader.local_time);
+            let text = human::entry(&entry, printer.reader);
             printer.bytes(text.as_bytes())
         }
     }
