@@ -43,8 +43,7 @@ pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
                 .collect(),
             global: path("GIT_CONFIG_GLOBAL"),
             system: path("GIT_CONFIG_SYSTEM"),
-            no_system: text("GIT_CONFIG_NOSYSTEM")
-                .is_some_and(|value| !matches!(value.as_str(), "0" | "false" | "no" | "off")),
+            no_system: text("GIT_CONFIG_NOSYSTEM").is_some_and(|value| !is_no(&value)),
         },
         identity: IdentityVariables {
             author_name: text("GIT_AUTHOR_NAME"),
@@ -58,6 +57,42 @@ pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
         search_path: absolute_search_path(),
         clock: clock(lenient)?,
     })
+}
+
+/// What the environment says about who reads the answer; git's words for it.
+pub(super) struct ReaderVariables {
+    /// `GIT_PAGER`; empty means none.
+    pub git_pager: Option<OsString>,
+    /// `PAGER`; empty means none.
+    pub pager: Option<OsString>,
+    /// `GIT_PAGER_IN_USE`: git has put a pager behind our standard output, which is a pipe then.
+    pub is_pager_in_use: bool,
+    /// `COLUMNS`
+    pub columns: Option<usize>,
+    /// `NO_COLOR` is set, and not empty.
+    pub no_color: bool,
+    /// `TERM` is not set, or `dumb`.
+    pub is_dumb: bool,
+    /// What a pager gets where the user has not said otherwise: pass colours on, quit if all fits on the screen.
+    pub for_pager: Vec<(&'static str, &'static str)>,
+}
+
+pub(super) fn reader_variables() -> ReaderVariables {
+    let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let defaults = [("LESS", "FRX"), ("LV", "-c")];
+    ReaderVariables {
+        git_pager: env::var_os("GIT_PAGER"),
+        pager: env::var_os("PAGER"),
+        is_pager_in_use: text("GIT_PAGER_IN_USE").is_some_and(|value| !is_no(&value)),
+        columns: text("COLUMNS").and_then(|value| value.parse().ok()).filter(|columns| *columns > 0),
+        no_color: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        is_dumb: text("TERM").is_none_or(|terminal| terminal == "dumb"),
+        for_pager: defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect(),
+    }
+}
+
+fn is_no(value: &str) -> bool {
+    matches!(value, "0" | "false" | "no" | "off")
 }
 
 /// What the process was called with.

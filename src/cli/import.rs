@@ -61,7 +61,7 @@ impl ImportArgs {
             Source::File(self.file.clone())
         };
         let options = ImportOptions { source, init: self.init, at_recorded_time: self.at_recorded_time };
-        let Session { context, printer, messages } = session;
+        let Session { context, printer, messages, .. } = session;
         let mut report = Report { messages, bar: bar(&name), refused: Vec::new(), durable: 0 };
         let done = ops::import::run(context, options, &mut |progress| {
             report.tell(&progress);

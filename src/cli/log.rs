@@ -52,6 +52,9 @@ impl LogArgs {
         let filter = self.filters.resolve(session.context.place.clock.now())?;
         let (limit, offset) = if self.count { (Some(0), 0) } else { (self.limit.0, self.offset) };
         let count_all = self.count || session.printer.format == Format::Json;
+        if !self.count {
+            session.present();
+        }
         let options = LogOptions { filter, limit, offset, reverse: self.reverse, count_all };
         let mut list = LogPrinter::new(&mut session.printer);
         let outcome = ops::log::run(&session.context, &options, &mut |entry| list.entry(entry))?;

@@ -1,7 +1,7 @@
 //! The command line: arguments in, exit code out. One file per command: it parses, calls `ops`, and hands the outcome
 //! to `output`. Here is what all commands share.
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal};
+use std::io::{self, BufWriter, ErrorKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Durability;
 use crate::ops::{Context, Coverage};
-use crate::output::{Format, Messages, Printer, Reader};
+use crate::output::{Format, Messages, Printer};
 
 mod best_effort;
 mod environment;
@@ -22,9 +22,13 @@ mod flush;
 mod import;
 mod init;
 mod log;
+mod pager;
 mod path;
+mod reader;
 mod record;
 mod show;
+
+use reader::ColorWhen;
 
 /// An append-only, tamper-evident ledger of finished tasks, kept in a git branch.
 #[derive(Parser)]
@@ -62,9 +66,20 @@ struct Cli {
     /// Short for --format json
     #[arg(long, global = true, conflicts_with = "format", display_order = 902)]
     json: bool,
+    /// When the answer for people is coloured [default: auto, or git config color.audit, or color.ui]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value = "auto",
+        hide_default_value = true,
+        global = true,
+        display_order = 903
+    )]
+    color: ColorWhen,
     // One text for both forms: `git audit --help` never reaches us, git takes it for a manual page.
     /// Print help
-    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort, display_order = 903)]
+    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort, display_order = 904)]
     help: Option<bool>,
     #[command(subcommand)]
     command: Command,
@@ -118,6 +133,8 @@ struct Session {
     context: Context,
     printer: Printer,
     messages: Messages,
+    /// `--color`
+    color: ColorWhen,
 }
 
 impl Session {
@@ -134,7 +151,7 @@ impl Session {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let mut messages = Messages::new(Box::new(io::stderr()), false);
+    let mut messages = Messages::new(Box::new(io::stderr()), reader::early_color());
     let command = Cli::command();
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -156,16 +173,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
+fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
     let lenient = matches!(&cli.command, Command::Record(args) if args.is_best_effort());
     let place = match environment::place(&cli.directory, lenient) {
         Ok(place) => place,
         Err(error) => return Err((error, messages)),
     };
+    let variables = environment::reader_variables();
+    messages.set_color(reader::message_color(cli.color, &variables, &place));
     let format = if cli.json { Format::Json } else { cli.format };
-    let printer = Printer::new(Box::new(BufWriter::new(io::stdout())), format, reader());
+    let reader = reader::reader(&variables);
+    let printer = Printer::new(Box::new(BufWriter::new(io::stdout())), format, reader);
     let context = Context { place, timeout: Duration::from_secs(30) };
-    let mut session = Session { context, printer, messages };
+    let mut session = Session { context, printer, messages, color: cli.color };
     let done = match cli.command {
         Command::Init(args) => args.run(&mut session),
         Command::Record(args) => args.run(&mut session),
@@ -175,7 +195,10 @@ fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, 
         Command::Path(args) => args.run(&mut session),
         Command::Log(args) => args.run(&mut session),
     };
-    let done = done.and_then(|status| session.printer.flush().map(|()| status));
+    // Until the pager has ended, the screen is its own.
+    let finished = session.printer.finish();
+    session.messages.release();
+    let done = done.and_then(|status| finished.map(|()| status));
     done.map_err(|error| (error, session.messages))
 }
 
@@ -190,11 +213,6 @@ fn fail(error: &Error, messages: &mut Messages) -> ExitStatus {
             error.exit_status()
         }
     }
-}
-
-fn reader() -> Reader {
-    let columns = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    Reader { columns: columns.map(|(width, _)| usize::from(width.0)), color: false, local_time }
 }
 
 fn local_time(time: DateTime<Utc>) -> DateTime<FixedOffset> {

@@ -213,7 +213,7 @@ impl RecordArgs {
         let sources = sources(self.files, !fields.is_empty())?;
         let options = RecordOptions { sources, fields, init: self.init, best_effort: self.best_effort };
 
-        let Session { context, printer, messages } = session;
+        let Session { context, printer, messages, .. } = session;
         let mut report = Report { printer, messages, unprinted: None };
         let outcome = ops::record::run(context, options, &mut |progress| {
             report.tell(progress);

@@ -30,6 +30,7 @@ impl ShowArgs {
             session.printer.bytes(&stored.bytes)?;
             return Ok(ExitStatus::Done);
         }
+        session.present();
         let outcome = ops::show::run(&session.context, &self.task_id)?;
         if let Some(warning) = &outcome.entry.stored.warning {
             session.messages.warning(warning);

@@ -1,6 +1,7 @@
 //! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2.
 //!
-//! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits
+//! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits · [`preferences`]: how
+//!   the user wants to be shown things
 //! - [`objects`], [`loose`], [`packed`], [`zlib`], [`tree`], [`commit`]: git objects as bytes · [`pack`]: how new ones reach the disk
 //!   · [`durability`]: surviving a power cut · [`layout`], [`entries`], [`flat_names`]: where entries are
 //! - [`append`]: the one way in, of [`request`]s, by a [`pass`] that a [`queue`] of writers shares · [`bulk`]: very many of them
@@ -40,6 +41,7 @@ mod pack;
 mod packed;
 mod packing;
 mod pass;
+mod preferences;
 mod publish;
 mod queue;
 mod request;
@@ -60,6 +62,7 @@ pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};
 pub use lock::Deadline;
 pub use packing::Packed;
+pub use preferences::Preferences;
 pub use request::Request;
 pub use settings::ConfigVariables;
 pub use spool::{Spool, Spooled, Waiting};

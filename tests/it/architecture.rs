@@ -61,10 +61,12 @@ fn modules_use_only_those_below_them() {
 
 #[test]
 fn each_foreign_thing_is_named_in_one_place_only() {
-    let places: [(&str, &[&str]); 6] = [
+    let places: [(&str, &[&str]); 8] = [
         ("git2::", &["ledger"]),
         ("rustix::", &["ledger"]),
         ("clap::", &["cli", "output"]),
+        ("signal_hook::", &["cli"]),
+        ("terminal_size::", &["cli"]),
         ("std::env", &["cli"]),
         ("std::fs", &["ledger", "ops"]),
         ("std::process", &["main", "cli", "ledger"]),

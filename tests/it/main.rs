@@ -25,4 +25,5 @@ mod record;
 mod sandbox;
 mod show;
 mod spool;
+mod terminal;
 mod writers;
