@@ -103,6 +103,9 @@ pub enum Error {
         "the ledger's branch `{0}` was moved by something else meanwhile; the last part was not recorded"
     )]
     Moved(String),
+    /// The index failed after part of the answer was given.
+    #[error("the index failed while it answered: {0}")]
+    Index(String),
     /// A file or directory could not be read or written.
     #[error("cannot {doing}: {source}")]
     Io {
@@ -169,6 +172,7 @@ impl Error {
             Self::Usage(_) => "usage",
             Self::Busy { .. } => "busy",
             Self::Moved(_) => "moved",
+            Self::Index(_) => "index",
             Self::Io { .. } => "io",
             Self::Git { .. } => "git",
             Self::Output { .. } => "output",
@@ -229,6 +233,7 @@ impl Error {
             Self::Busy { .. } => "run the command again, or wait longer with `--timeout SECONDS`".into(),
             Self::Moved(_) => "run the command again: what is recorded already is skipped".into(),
             Self::Output { recorded: true, .. } => "running it again is safe: it will say `skipped`".into(),
+            Self::Index(_) => "run `git audit index rebuild`, or ask again with `--no-index`".into(),
             Self::Usage(_) | Self::Io { .. } | Self::Git { .. } | Self::Output { .. } => return None,
         };
         Some(hint)

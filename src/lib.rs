@@ -6,12 +6,14 @@
 //! - [`ops`]: one file per use case, named as the commands are
 //! - [`output`]: the only renderer: human, JSON, JSON Lines, CSV
 //! - [`ledger`]: the branch: opening, appending, walking; the only place that names git2
+//! - [`index`]: what answers questions sooner, made from the history; the only place that names rusqlite
 //! - [`entry`]: the domain: what an entry is, its rules, its bytes, its commit message; pure
 //! - [`error`]: what can go wrong, with hint and exit code
 
 pub mod cli;
 pub mod entry;
 pub mod error;
+pub mod index;
 pub mod ledger;
 pub mod ops;
 pub mod output;

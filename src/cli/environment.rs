@@ -53,7 +53,8 @@ pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
             email: text("EMAIL"),
         },
         durability: None,
-        state_home: state_home(),
+        state_home: user_directory("XDG_STATE_HOME", ".local/state"),
+        cache_home: user_directory("XDG_CACHE_HOME", ".cache"),
         search_path: absolute_search_path(),
         clock: clock(lenient)?,
     })
@@ -110,10 +111,10 @@ pub(super) fn pack_later(directory: &Path) {
     _ = command.process_group(0).spawn();
 }
 
-/// Both must be absolute, the specification of the variable says.
-fn state_home() -> Option<PathBuf> {
+/// Both must be absolute, the specification of the variables says.
+fn user_directory(variable: &str, below_home: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(below_home)))
 }
 
 /// `PATH` without relative entries: git is started from a working tree, whose content must not be run.

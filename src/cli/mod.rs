@@ -20,13 +20,17 @@ mod environment;
 mod filters;
 mod flush;
 mod import;
+mod index;
 mod init;
+mod items;
+mod listing;
 mod log;
 mod pager;
 mod path;
 mod reader;
 mod record;
 mod show;
+mod stats;
 
 use reader::ColorWhen;
 
@@ -93,7 +97,13 @@ enum Command {
     Flush(flush::FlushArgs),
     Show(show::ShowArgs),
     Path(path::PathArgs),
-    Log(log::LogArgs),
+    Log(Box<log::LogArgs>),
+    Failures(Box<log::FailuresArgs>),
+    Artifacts(Box<items::ArtifactsArgs>),
+    Events(Box<items::EventsArgs>),
+    Steps(Box<items::StepsArgs>),
+    Stats(Box<stats::StatsArgs>),
+    Index(index::IndexArgs),
 }
 
 /// How long a writing command waits.
@@ -194,6 +204,12 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Show(args) => args.run(&mut session),
         Command::Path(args) => args.run(&mut session),
         Command::Log(args) => args.run(&mut session),
+        Command::Failures(args) => args.run(&mut session),
+        Command::Artifacts(args) => args.run(&mut session),
+        Command::Events(args) => args.run(&mut session),
+        Command::Steps(args) => args.run(&mut session),
+        Command::Stats(args) => args.run(&mut session),
+        Command::Index(args) => args.run(&mut session),
     };
     // Until the pager has ended, the screen is its own.
     let finished = session.printer.finish();

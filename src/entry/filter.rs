@@ -1,60 +1,78 @@
 //! The filters that every query shares: a repeated value means any of them, different filters mean all of them.
 //!
 //! Each filter is asked twice: of the commit message, which is cheap, and of the entry, where the message alone
-//! cannot tell. A new filter is a field here, a line in [`Filter::judge`] and a line in [`Filter::admits`].
+//! cannot tell.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 
-use super::message::{Summary, Verdict, trailer};
-use super::{Entry, Status, Timestamp};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::condition::Condition;
+use super::grep::Grep;
+use super::message::{Summary, Verdict};
+use super::{Entry, Facet, Status, TaskId, Timestamp};
 
 /// What a query asks for. An empty filter admits everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// The task itself.
+    pub tasks: Vec<TaskId>,
     /// How the task ended.
     pub statuses: Vec<Status>,
-    /// Services that it touched.
-    pub services: Vec<String>,
-    /// Its intent.
-    pub intents: Vec<String>,
-    /// Its plan.
-    pub plans: Vec<String>,
-    /// The agent that ran it.
-    pub agents: Vec<String>,
+    /// The named things it is about; each with at least one value.
+    pub facets: BTreeMap<Facet, Vec<String>>,
     /// It ended at this instant or later.
     pub since: Option<DateTime<Utc>>,
     /// It ended before this instant.
     pub before: Option<DateTime<Utc>>,
+    /// It took at least so long. A task that does not say how long it took does not fit.
+    pub min_duration: Option<TimeDelta>,
+    /// Its text has all of these words.
+    pub grep: Vec<Grep>,
+    /// A field has this value.
+    pub conditions: Vec<Condition>,
 }
 
 impl Filter {
     /// What the commit message says.
     pub fn judge(&self, summary: &Summary<'_>) -> Verdict {
+        let is_wanted = |task: &TaskId| task.as_str() == summary.task_id;
+        if !self.tasks.is_empty() && !self.tasks.iter().any(is_wanted) {
+            return Verdict::No;
+        }
         if !self.admits_status(summary.status) || !self.admits_time(summary.timestamp) {
             return Verdict::No;
         }
-        let named = [
-            (trailer::SERVICE, &self.services),
-            (trailer::INTENT, &self.intents),
-            (trailer::PLAN, &self.plans),
-            (trailer::AGENT, &self.agents),
-        ];
-        let asked = named.into_iter().filter(|(_, wanted)| !wanted.is_empty());
-        asked.map(|(name, wanted)| summary.includes(name, wanted)).fold(Verdict::Yes, Verdict::and)
+        let open = self.min_duration.is_some() || !self.grep.is_empty() || !self.conditions.is_empty();
+        let open = if open { Verdict::ReadEntry } else { Verdict::Yes };
+        self.facets.iter().map(|(facet, wanted)| summary.includes(*facet, wanted)).fold(open, Verdict::and)
     }
 
     /// What the entry says. This is the answer that counts.
     pub fn admits(&self, entry: &Entry) -> bool {
-        let one_of = |wanted: &[String], value: Option<&str>| {
-            wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|want| want == value))
-        };
-        let services = entry.services();
-        self.admits_status(entry.status)
+        (self.tasks.is_empty() || self.tasks.contains(&entry.task_id))
+            && self.admits_status(entry.status)
             && self.admits_time(entry.timestamp)
-            && (self.services.is_empty() || self.services.iter().any(|wanted| services.contains(wanted)))
-            && one_of(&self.intents, entry.intent())
-            && one_of(&self.plans, entry.plan_id.as_deref())
-            && one_of(&self.agents, entry.agent())
+            && self.facets.iter().all(|(facet, wanted)| {
+                facet.values(entry).iter().any(|value| wanted.iter().any(|want| want == value))
+            })
+            && self.min_duration.is_none_or(|least| entry.duration().is_some_and(|duration| duration >= least))
+            && (self.grep.is_empty() || self.grep.iter().any(|grep| grep.admits(entry)))
+            && self.admits_conditions(entry)
+    }
+
+    /// Whether the conditions on fields are met: the part that no commit message and no index knows.
+    pub fn admits_conditions(&self, entry: &Entry) -> bool {
+        self.conditions.is_empty()
+            || serde_json::to_value(entry)
+                .is_ok_and(|value| self.conditions.iter().any(|condition| condition.admits(&value)))
+    }
+
+    /// Whether `value` is one that is asked for; any is where nothing is.
+    pub fn asks(&self, facet: Facet, value: Option<&str>) -> bool {
+        self.facets
+            .get(&facet)
+            .is_none_or(|wanted| value.is_some_and(|value| wanted.iter().any(|want| want == value)))
     }
 
     fn admits_status(&self, status: Status) -> bool {
@@ -90,14 +108,19 @@ mod tests {
         #[test]
         fn the_message_never_contradicts_the_entry(
             services in prop::collection::vec(value(), 0..4), intent in value(), plan in value(), agent in value(),
-            wanted in prop::collection::vec(value(), 0..3), which in 0..4_usize,
+            wanted in prop::collection::vec(value(), 0..3), which in 0..5_usize, many in prop::bool::ANY,
         ) {
             let entry = validate::entry(json!({
                 "task_id": "t", "status": "failed", "plan_id": plan, "dispatch_info": {"agent_id": agent},
                 "execution_result": {"outcome": {"action_type": intent}, "services_touched": services},
+                "steps": (0..if many { 120 } else { 0 })
+                    .map(|number| json!({"step_id": number.to_string(), "correlation_id": format!("a{number}")}))
+                    .chain([json!({"step_id": "last", "correlation_id": "b"})])
+                    .collect::<Vec<_>>(),
             }), Timestamp::parse("2026-11-20T12:00:00Z").unwrap()).unwrap();
-            let mut filter = Filter::default();
-            *[&mut filter.services, &mut filter.intents, &mut filter.plans, &mut filter.agents][which] = wanted;
+            let facet = [Facet::Service, Facet::Intent, Facet::Plan, Facet::Agent, Facet::Correlation][which];
+            let facets = if wanted.is_empty() { BTreeMap::new() } else { BTreeMap::from([(facet, wanted)]) };
+            let filter = Filter { facets, ..Filter::default() };
             let message = message::build(&entry, &Digest::of(b""));
             match filter.judge(&Summary::parse(&message).unwrap()) {
                 Verdict::Yes => prop_assert!(filter.admits(&entry)),

@@ -3,10 +3,8 @@
 //! The message repeats what the entry says; the entry is what counts. Values are made one line and at most
 //! [`MAX_TRAILER_BYTES`] long, so nothing inside a value can look like a trailer of its own.
 
-use std::collections::BTreeSet;
-
 use super::text::{truncate, visible};
-use super::{Digest, Entry, Status, TaskId, Timestamp};
+use super::{Digest, Entry, Facet, Status, TaskId, Timestamp};
 
 /// The most bytes of one trailer's value; a longer one is cut and ends in a note.
 pub const MAX_TRAILER_BYTES: usize = 1000;
@@ -41,33 +39,11 @@ pub fn build(entry: &Entry, digest: &Digest) -> String {
     message.0.push_str("\n\n");
     message.add(trailer::TASK, entry.task_id.as_str());
     message.add(trailer::STATUS, entry.status.as_str());
-    message.add_all(trailer::PLAN, entry.plan_id.as_deref());
-    message.add_all(trailer::AGENT, entry.agent());
-    message.add_all(trailer::POOL, entry.pool());
-    message.add_all(trailer::INTENT, entry.intent());
-    message.add_all(trailer::SERVICE, distinct(entry.services().iter().map(String::as_str)));
-
-    let events = entry.events.as_deref().unwrap_or_default();
-    let artifacts = entry.artifacts.as_deref().unwrap_or_default();
-    let steps = entry.steps.as_deref().unwrap_or_default();
-    let event_repos = events.iter().filter_map(|event| event.repo_id.as_deref());
-    let repos = event_repos.chain(artifacts.iter().filter_map(|artifact| artifact.repo_id.as_deref()));
-    message.add_all(trailer::REPO, distinct(repos).take(MAX_REPEATS));
-    for artifact in artifacts.iter().take(MAX_REPEATS) {
-        message.add(trailer::ARTIFACT, &format!("{}:{}", artifact.ref_type.as_str(), artifact.ref_value));
+    for (facet, name) in Facet::ALL.into_iter().filter_map(|facet| Some((facet, facet.trailer()?))) {
+        let most = if facet.is_capped() { MAX_REPEATS } else { usize::MAX };
+        let values = facet.values(entry);
+        message.add_all(name, values.iter().take(most).map(AsRef::as_ref));
     }
-    let context = entry.context.as_ref();
-    let worker = context.and_then(|context| context.worker_id.as_deref());
-    let workers = worker.into_iter().chain(steps.iter().filter_map(|step| step.worker_id.as_deref()));
-    message.add_all(trailer::WORKER, distinct(workers).take(MAX_REPEATS));
-    let correlation = context.and_then(|context| context.correlation_id.as_deref());
-    let correlations =
-        correlation.into_iter().chain(steps.iter().filter_map(|step| step.correlation_id.as_deref()));
-    message.add_all(trailer::CORRELATION, distinct(correlations).take(MAX_REPEATS));
-    message.add_all(trailer::WORKSPACE, context.and_then(|context| context.workspace_id.as_deref()));
-    let project = context.and_then(|context| context.project_number).map(|number| number.to_string());
-    message.add_all(trailer::PROJECT, project.as_deref());
-    message.add_all(trailer::SESSION, context.and_then(|context| context.session_id.as_deref()));
     message.add_all(trailer::SUPERSEDES, entry.supersedes.as_ref().map(TaskId::as_str));
     message.add(trailer::DIGEST, &digest.to_string());
     message.0
@@ -91,11 +67,6 @@ impl Message {
     fn add_all<'v>(&mut self, name: &str, values: impl IntoIterator<Item = &'v str>) {
         values.into_iter().for_each(|value| self.add(name, value));
     }
-}
-
-fn distinct<'v>(values: impl Iterator<Item = &'v str>) -> impl Iterator<Item = &'v str> {
-    let mut seen = BTreeSet::new();
-    values.filter(move |value| seen.insert(*value))
 }
 
 /// A value as a trailer has it: one line, no active characters, no blanks at its ends (git strips those), not long.
@@ -170,22 +141,23 @@ impl<'m> Summary<'m> {
         self.trailers.lines().filter_map(named)
     }
 
-    /// Whether the entry's values under `name` include one of `wanted`. No trailer of that name, or one that was
-    /// shortened or escaped on its way here, leaves the question to the entry.
-    pub fn includes(&self, name: &str, wanted: &[String]) -> Verdict {
-        let mut values = self.values(name).peekable();
+    /// Whether the entry's values of `facet` include one of `wanted`. No trailer of that name, one that was shortened or
+    /// escaped on its way here, or as many as there can be, leaves the question to the entry.
+    pub fn includes(&self, facet: Facet, wanted: &[String]) -> Verdict {
+        let Some(name) = facet.trailer() else { return Verdict::ReadEntry };
+        let values: Vec<_> = self.values(name).collect();
         // An empty value has no trailer.
-        if values.peek().is_none() || wanted.iter().any(String::is_empty) {
+        if values.is_empty() || wanted.iter().any(String::is_empty) {
             return Verdict::ReadEntry;
         }
-        let mut verdict = Verdict::No;
+        let mut verdict =
+            if facet.is_capped() && values.len() >= MAX_REPEATS { Verdict::ReadEntry } else { Verdict::No };
         for value in values {
             for want in wanted.iter().filter(|want| encode(want) == value) {
-                let exact = want == value && !want.contains('\\');
-                verdict = if exact { Verdict::Yes } else { Verdict::ReadEntry };
-                if exact {
-                    return verdict;
+                if want == value && !want.contains('\\') {
+                    return Verdict::Yes;
                 }
+                verdict = Verdict::ReadEntry;
             }
         }
         verdict
@@ -243,14 +215,14 @@ mod tests {
             json!({"task_id": "t", "status": "failed", "execution_result": {"services_touched": services}}),
         );
         let summary = Summary::parse(&message).unwrap();
-        let ask = |service: &str| summary.includes(trailer::SERVICE, &[service.to_owned()]);
+        let ask = |service: &str| summary.includes(Facet::Service, &[service.to_owned()]);
         assert_eq!(ask("plain"), Verdict::Yes);
         assert_eq!(ask("other"), Verdict::No);
         assert_eq!(ask("a\nb"), Verdict::ReadEntry);
         assert_eq!(ask(r"a\nb"), Verdict::ReadEntry);
         assert_eq!(ask(r"back\slash"), Verdict::ReadEntry);
         assert_eq!(ask(&long), Verdict::ReadEntry);
-        assert_eq!(summary.includes(trailer::PLAN, &["p".to_owned()]), Verdict::ReadEntry);
+        assert_eq!(summary.includes(Facet::Plan, &["p".to_owned()]), Verdict::ReadEntry);
     }
 
     #[test]

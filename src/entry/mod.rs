@@ -6,25 +6,35 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub mod compare;
+pub mod condition;
 pub mod digest;
+pub mod facet;
 pub mod filter;
+pub mod grep;
+pub mod items;
 pub mod message;
 pub mod parse;
 pub mod render;
 #[cfg(test)]
 mod schema;
+pub mod stats;
 pub mod task_id;
 pub mod text;
 pub mod time;
 pub mod validate;
 pub mod when;
 
+pub use condition::Condition;
 pub use digest::Digest;
+pub use facet::Facet;
 pub use filter::Filter;
+pub use grep::Grep;
+pub use items::Items;
 pub use task_id::TaskId;
 pub use time::Timestamp;
 
@@ -370,6 +380,17 @@ impl Entry {
     pub fn services(&self) -> &[String] {
         let result = self.execution_result.as_ref();
         result.and_then(|result| result.services_touched.as_deref()).unwrap_or_default()
+    }
+
+    /// How long it took, from `start_time` to `end_time`; `None` where one of them is not known.
+    pub fn duration(&self) -> Option<TimeDelta> {
+        let result = self.execution_result.as_ref()?;
+        Some(result.end_time?.utc() - result.start_time?.utc())
+    }
+
+    /// As [`Self::duration`], in whole milliseconds; 0 for one that ended before it began.
+    pub fn duration_ms(&self) -> Option<u64> {
+        Some(u64::try_from(self.duration()?.num_milliseconds()).unwrap_or(0))
     }
 
     /// The agent that ran the task.

@@ -89,6 +89,30 @@ fn ago(words: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     }
 }
 
+/// Reads a length of time: `90s`, `1.5h`, `250ms`, `2 minutes`.
+///
+/// # Errors
+/// It is none; a sentence.
+pub fn duration(text: &str) -> Result<TimeDelta, String> {
+    let words = text.trim().to_ascii_lowercase();
+    let refused = || format!("`{}` is no length of time; use 250ms, 90s, 5m, 1.5h, 2d", super::text::visible(text));
+    let unit_at = words.find(|character: char| !character.is_ascii_digit() && character != '.').ok_or_else(refused)?;
+    let unit_ms = match words[unit_at..].trim_start() {
+        "ms" | "millisecond" | "milliseconds" => 1,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1000,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
+        _ => return Err(refused()),
+    };
+    let (whole, part) = words[..unit_at].split_once('.').unwrap_or((&words[..unit_at], ""));
+    let whole: u32 = whole.parse().map_err(|_| refused())?;
+    // Digits behind the point, to the nanosecond; more would not be told apart.
+    let places: String = part.chars().chain("000000".chars()).take(6).collect();
+    let millionths: i64 = places.parse().map_err(|_| refused())?;
+    Ok(TimeDelta::milliseconds(i64::from(whole) * unit_ms) + TimeDelta::nanoseconds(millionths * unit_ms))
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::FixedOffset;
@@ -136,6 +160,17 @@ mod tests {
         let when = resolve("2026-11-03T14:05:09+02:00", at(NOW), &zone()).unwrap();
         assert_eq!(when.from, at("2026-11-03T12:05:09Z"));
         assert_eq!(when.after - when.from, TimeDelta::nanoseconds(1));
+    }
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        assert_eq!(duration("90s").unwrap(), TimeDelta::seconds(90));
+        assert_eq!(duration("1.5 hours").unwrap(), TimeDelta::minutes(90));
+        assert_eq!(duration("250ms").unwrap(), TimeDelta::milliseconds(250));
+        assert_eq!(duration("0.0001s").unwrap(), TimeDelta::microseconds(100));
+        for text in ["", "90", "-1s", "s", "1.2.3s", ".5s", "1 parsec", "99999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]

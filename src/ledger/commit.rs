@@ -21,6 +21,37 @@ impl CommitId {
     pub fn short(&self) -> String {
         self.0.to_string().chars().take(12).collect()
     }
+
+    /// The id that `hex` spells in full.
+    pub fn parse(hex: &str) -> Option<Self> {
+        parse_oid(hex).map(Self)
+    }
+
+    /// The id's bytes: 20, or 32 in a SHA-256 repository.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The id of these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Oid::from_bytes(bytes).ok().map(Self)
+    }
+}
+
+/// The id of the object that holds an entry's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlobId(pub(super) Oid);
+
+impl BlobId {
+    /// The id's bytes: 20, or 32 in a SHA-256 repository.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// The id of these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Oid::from_bytes(bytes).ok().map(Self)
+    }
 }
 
 impl fmt::Display for CommitId {

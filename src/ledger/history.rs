@@ -1,10 +1,13 @@
 //! The walk: from the tip through the commits, newest first. It is the truth for every query.
 //!
+//! Its order is the ledger's order, backwards. Forwards, a commit comes after its first parent and all before that,
+//! then what the other parents add, then itself: on a line of commits that is the line, and a merge adds what it brings
+//! at the end. So what came before never moves when the branch goes on, whatever the clocks say.
+//!
 //! The subject and trailers of a commit are enough for most questions. A commit that is not one of ours (someone's
 //! `git commit` may have taken a staged entry along, a merge may bring another clone's) is compared with its parents.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use chrono::{DateTime, Utc};
@@ -32,6 +35,12 @@ pub struct Recorded {
 }
 
 impl Recorded {
+    /// Half of the digest that the message states, which no two different entries share.
+    pub fn short_digest(&self) -> Option<u128> {
+        let (_, digest) = self.message.trim_end().rsplit_once(": sha256:")?;
+        u128::from_str_radix(digest.get(..32)?, 16).ok()
+    }
+
     /// What the message says.
     ///
     /// # Errors
@@ -42,17 +51,18 @@ impl Recorded {
     }
 }
 
-/// An iterator over the entries, newest first.
+/// An iterator over the entries, newest first. An entry that several commits added with the same content, as two clones
+/// do that record the same task before they are merged, is yielded once, for the newest of them.
 pub struct History<'r> {
     objects: Rc<Objects<'r>>,
     /// Commits that git says are cut off from their parents (`.git/shallow`).
     shallow: HashSet<Oid>,
-    waiting: BinaryHeap<Waiting>,
-    discovered: u64,
-    /// Only kept from the first merge on: before it, no commit can be met twice.
-    met: Option<HashSet<Oid>>,
-    /// Tasks yielded since the first merge: two sides may have recorded the same one.
-    yielded: HashSet<String>,
+    ahead: Ahead,
+    /// Where the walk ends, if it comes by.
+    until: Option<Oid>,
+    met_until: bool,
+    /// The digests, in part, of what was yielded.
+    yielded: HashSet<u128>,
     /// The `.audit` tree of recently compared root trees.
     ledger_trees: HashMap<Oid, Option<Oid>>,
     /// Entries of the commit at hand that are still to be yielded.
@@ -62,54 +72,36 @@ pub struct History<'r> {
     warnings: Vec<String>,
 }
 
-/// A commit whose turn comes later: by commit time, then in the order of discovery. On a linear history (every ledger
-/// that was never merged) one commit waits at a time, and clocks do not matter.
-struct Waiting {
-    order: (i64, Reverse<u64>),
-    id: Oid,
-    commit: Commit,
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.order.cmp(&other.order)
-    }
+/// The commits that the walk will come to.
+enum Ahead {
+    /// Along a line of commits, each has named the next.
+    Line(Option<(Oid, Commit)>),
+    /// At the first merge all commits before it are put in order; the next is the last of them.
+    Listed(Vec<Oid>),
 }
 
 impl<'r> History<'r> {
-    pub(super) fn new(objects: Rc<Objects<'r>>, tip: Option<Oid>, shallow: HashSet<Oid>) -> Result<Self> {
-        let mut history = Self {
+    /// From `tip` back to `until`, which is not yielded any more.
+    pub(super) fn new(
+        objects: Rc<Objects<'r>>,
+        tip: Option<Oid>,
+        until: Option<Oid>,
+        shallow: HashSet<Oid>,
+    ) -> Result<Self> {
+        let first = tip.map(|tip| Ok::<_, Error>((tip, objects.commit(tip)?))).transpose()?;
+        Ok(Self {
             objects,
             shallow,
-            waiting: BinaryHeap::new(),
-            discovered: 0,
-            met: None,
+            ahead: Ahead::Line(first),
+            until,
+            met_until: false,
             yielded: HashSet::new(),
             ledger_trees: HashMap::new(),
             ready: Vec::new(),
             entries: 0,
             incomplete: None,
             warnings: Vec::new(),
-        };
-        if let Some(tip) = tip {
-            let commit = history.objects.commit(tip)?;
-            history.enqueue(tip, commit);
-        }
-        Ok(history)
+        })
     }
 
     /// Where the entry of `task_id` was recorded, walking only as far as needed.
@@ -158,48 +150,87 @@ impl<'r> History<'r> {
         &self.warnings
     }
 
-    fn enqueue(&mut self, id: Oid, commit: Commit) {
-        self.discovered += 1;
-        self.waiting.push(Waiting { order: (commit.committed_at, Reverse(self.discovered)), id, commit });
+    /// Whether the walk has come to the commit where it was to end, along first parents: what is before it is then just
+    /// what it was when that commit was the tip.
+    pub fn has_met_end(&self) -> bool {
+        self.met_until
     }
 
-    fn enqueue_parents(&mut self, id: Oid, commit: &Commit) -> Result<()> {
-        if commit.parents.len() > 1 && self.met.is_none() {
-            self.met = Some(self.waiting.iter().map(|waiting| waiting.id).collect());
+    /// The next commit, newest first.
+    fn next_commit(&mut self) -> Result<Option<(Oid, Commit)>> {
+        let (id, commit) = match &mut self.ahead {
+            Ahead::Line(next) => match next.take() {
+                None => return Ok(None),
+                Some((id, _)) if Some(id) == self.until => {
+                    self.met_until = true;
+                    return Ok(None);
+                }
+                Some(found) => found,
+            },
+            Ahead::Listed(list) => {
+                let Some(id) = list.pop() else { return Ok(None) };
+                return Ok(Some((id, self.objects.commit(id)?)));
+            }
+        };
+        if commit.parents.len() > 1 {
+            self.ahead = Ahead::Listed(self.list_before(id, &commit)?);
+        } else if let Some(parent) = commit.parents.first() {
+            self.ahead = Ahead::Line(self.parent(id, *parent)?.map(|found| (*parent, found)));
         }
-        for parent in &commit.parents {
-            if self.met.as_mut().is_some_and(|met| !met.insert(*parent)) {
+        Ok(Some((id, commit)))
+    }
+
+    /// A parent of the commit `id`; `None` where the clone ends.
+    fn parent(&mut self, id: Oid, parent: Oid) -> Result<Option<Commit>> {
+        match self.objects.try_read(parent, ObjectType::Commit)? {
+            Some(bytes) => Ok(Some(Commit::parse(parent, &bytes)?)),
+            None if self.shallow.contains(&id) => {
+                self.incomplete =
+                    Some(format!("shallow clone: the history before commit {id} is not here"));
+                Ok(None)
+            }
+            None => Err(Error::Damaged(format!("commit {parent}, the parent of {id}, is missing"))),
+        }
+    }
+
+    /// All commits before the merge, in the ledger's order, oldest first; without those that are not asked for.
+    fn list_before(&mut self, merge: Oid, commit: &Commit) -> Result<Vec<Oid>> {
+        let mut list = Vec::new();
+        let mut met = HashSet::new();
+        let mut way = vec![(merge, commit.parents.clone().into_iter())];
+        let mut on_first_line = true;
+        while let Some((id, parents)) = way.last_mut() {
+            let id = *id;
+            let Some(parent) = parents.next() else {
+                list.push(id);
+                way.pop();
+                on_first_line = false;
+                continue;
+            };
+            if !met.insert(parent) {
                 continue;
             }
-            match self.objects.try_read(*parent, ObjectType::Commit)? {
-                Some(bytes) => {
-                    let parent_commit = Commit::parse(*parent, &bytes)?;
-                    self.enqueue(*parent, parent_commit);
-                }
-                None if self.shallow.contains(&id) => {
-                    self.incomplete =
-                        Some(format!("shallow clone: the history before commit {id} is not here"));
-                }
-                None => {
-                    return Err(Error::Damaged(format!("commit {parent}, the parent of {id}, is missing")));
-                }
+            self.met_until |= on_first_line && Some(parent) == self.until;
+            if let Some(found) = self.parent(id, parent)? {
+                way.push((parent, found.parents.into_iter()));
             }
         }
-        Ok(())
+        list.pop();
+        if self.met_until {
+            let end = list.iter().position(|id| Some(*id) == self.until);
+            list.drain(..=end.unwrap_or(0));
+        }
+        Ok(list)
     }
 
     fn visit(&mut self, id: Oid, commit: Commit) -> Result<()> {
-        self.enqueue_parents(id, &commit)?;
         if Summary::parse(&commit.message).is_some() {
             self.ready.push(recorded(id, &commit, commit.message.clone(), true));
         } else {
             self.compare_with_parents(id, &commit)?;
         }
-        if self.met.is_some() {
-            let yielded = &mut self.yielded;
-            self.ready
-                .retain(|one| one.summary().is_ok_and(|summary| yielded.insert(summary.task_id.to_owned())));
-        }
+        let yielded = &mut self.yielded;
+        self.ready.retain(|one| one.short_digest().is_none_or(|digest| yielded.insert(digest)));
         self.entries += self.ready.len() as u64;
         Ok(())
     }
@@ -255,9 +286,13 @@ impl Iterator for History<'_> {
             if let Some(recorded) = self.ready.pop() {
                 return Some(Ok(recorded));
             }
-            let Waiting { id, commit, .. } = self.waiting.pop()?;
-            if let Err(error) = self.visit(id, commit) {
-                self.waiting.clear();
+            let visited = match self.next_commit() {
+                Ok(None) => return None,
+                Ok(Some((id, commit))) => self.visit(id, commit),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = visited {
+                self.ahead = Ahead::Line(None);
                 return Some(Err(error));
             }
         }

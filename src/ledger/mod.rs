@@ -49,13 +49,14 @@ mod settings;
 mod sharing;
 mod spool;
 mod tree;
+mod tree_changes;
 mod view;
 mod worktree_file;
 mod zlib;
 
 pub use append::{Appended, Naming, Receipt};
 pub use bulk::{Bulk, Ended};
-pub use commit::CommitId;
+pub use commit::{BlobId, CommitId};
 pub use durability::Durability;
 pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
@@ -66,7 +67,8 @@ pub use preferences::Preferences;
 pub use request::Request;
 pub use settings::ConfigVariables;
 pub use spool::{Spool, Spooled, Waiting};
-pub use view::{Stored, View};
+pub use tree_changes::EntryChange;
+pub use view::{Stored, View, changed_since};
 
 use crate::error::{Error, Result};
 use locate::{Branch, Opened};
@@ -91,6 +93,8 @@ pub struct Place {
     pub durability: Option<Durability>,
     /// The user's directory for what programs keep: `XDG_STATE_HOME`, else `~/.local/state`.
     pub state_home: Option<PathBuf>,
+    /// The user's directory for what can be made again: `XDG_CACHE_HOME`, else `~/.cache`.
+    pub cache_home: Option<PathBuf>,
     /// `PATH`, to find `git` where the branch is checked out.
     pub search_path: Option<std::ffi::OsString>,
     /// The time.
@@ -191,8 +195,19 @@ impl Ledger {
         }
     }
 
-    fn state_directory(&self) -> PathBuf {
+    /// Everything local and derived: `<common git dir>/git-audit`. It need not be there.
+    pub fn state_directory(&self) -> PathBuf {
         state_directory(&self.repository)
+    }
+
+    /// The user's directory for what can be made again.
+    pub fn cache_home(&self) -> Option<&std::path::Path> {
+        self.place.cache_home.as_deref()
+    }
+
+    /// Gives a new file in the state directory the permissions that `core.sharedRepository` asks for.
+    pub fn share(&self, file: &std::path::Path) {
+        self.sharing().apply_to_file(file);
     }
 
     fn objects(&self) -> Result<objects::Objects<'_>> {

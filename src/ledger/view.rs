@@ -7,10 +7,11 @@ use std::rc::Rc;
 use git2::{ObjectType, Oid};
 
 use super::Ledger;
-use super::commit::{CommitId, parse_oid};
+use super::commit::{BlobId, CommitId, parse_oid};
 use super::entries::{EntryTree, Located};
 use super::history::{History, Recorded};
 use super::objects::Objects;
+use super::tree_changes::{self, EntryChange};
 use crate::entry::message::trailer;
 use crate::entry::parse::Invalid;
 use crate::entry::{Digest, Entry, TaskId, Timestamp, parse, validate};
@@ -31,6 +32,8 @@ pub struct Stored {
     pub path: String,
     /// Its exact bytes.
     pub bytes: Vec<u8>,
+    /// The object that holds them.
+    pub blob: BlobId,
     /// Something the reader should know about it: a sentence.
     pub warning: Option<String>,
 }
@@ -43,6 +46,14 @@ impl Stored {
     pub fn entry(&self, timestamp: Option<Timestamp>) -> std::result::Result<Entry, Invalid> {
         read_entry(&self.bytes, timestamp)
     }
+}
+
+/// What to say of an entry that the tip does not show as it was recorded.
+pub fn changed_since(task_id: &str, commit: CommitId) -> String {
+    let short = commit.short();
+    format!(
+        "the entry of task {task_id} (commit {short}) was changed or removed after it was recorded; this is what was recorded"
+    )
 }
 
 /// Reads stored bytes as an entry.
@@ -92,7 +103,39 @@ impl<'r> View<'r> {
     /// # Errors
     /// The commit cannot be read.
     pub fn history(&self) -> Result<History<'r>> {
-        History::new(Rc::clone(&self.objects), self.tip, self.shallow.clone())
+        History::new(Rc::clone(&self.objects), self.tip, None, self.shallow.clone())
+    }
+
+    /// Walks the history from this commit back to `commit`, if it comes by.
+    ///
+    /// # Errors
+    /// The commit of this view cannot be read.
+    pub fn history_since(&self, commit: CommitId) -> Result<History<'r>> {
+        History::new(Rc::clone(&self.objects), self.tip, Some(commit.0), self.shallow.clone())
+    }
+
+    /// How the trees of entries differ between `commit` and this one: each file that was added, changed or removed.
+    ///
+    /// # Errors
+    /// A commit or a tree cannot be read.
+    pub fn changes_since(&self, commit: CommitId, each: &mut dyn FnMut(EntryChange)) -> Result<()> {
+        let root = |id| self.objects.commit(id).map(|commit| commit.tree);
+        tree_changes::between(&self.objects, Some(root(commit.0)?), self.tip.map(root).transpose()?, each)
+    }
+
+    /// What the clone says is cut off (`.git/shallow`), as a digest: while it stays, the history behind a commit does.
+    pub fn boundary(&self) -> Digest {
+        let mut cut: Vec<_> = self.shallow.iter().map(Oid::to_string).collect();
+        cut.sort_unstable();
+        Digest::of(cut.join("\n").as_bytes())
+    }
+
+    /// The content of an entry's blob.
+    ///
+    /// # Errors
+    /// It is not in this repository, or damaged.
+    pub fn read_blob(&self, blob: BlobId) -> Result<Vec<u8>> {
+        self.objects.read(blob.0, ObjectType::Blob)
     }
 
     /// The number of entries in the tree.
@@ -148,9 +191,10 @@ impl<'r> View<'r> {
     /// There is no such file, or a partial clone left its content out.
     pub fn read(&mut self, path: &str) -> Result<Stored> {
         let bytes = self.tree.read_file(path)?;
-        let bytes = bytes
-            .ok_or_else(|| Error::Damaged(format!("the content of {path} is not in this repository")))?;
-        Ok(Stored { path: path.to_owned(), bytes, warning: None })
+        let (Some(bytes), Some(blob)) = (bytes, self.blob_at(path)) else {
+            return Err(Error::Damaged(format!("the content of {path} is not in this repository")));
+        };
+        Ok(Stored { path: path.to_owned(), bytes, blob: BlobId(blob), warning: None })
     }
 
     /// The entry that a commit of the history added, as it was then.
@@ -168,12 +212,12 @@ impl<'r> View<'r> {
         let intact = |bytes: &[u8]| digest.is_none_or(|digest| Digest::of(bytes).to_string() == digest);
         let at_tip = match self.tree.locate(&task_id)? {
             Located::Here { path, blob } => {
-                self.objects.try_read(blob, ObjectType::Blob)?.map(|bytes| (path, bytes))
+                self.objects.try_read(blob, ObjectType::Blob)?.map(|bytes| (path, blob, bytes))
             }
             _ => None,
         };
-        if let Some((path, bytes)) = at_tip.filter(|(_, bytes)| intact(bytes)) {
-            return Ok(Stored { path, bytes, warning: None });
+        if let Some((path, blob, bytes)) = at_tip.filter(|(.., bytes)| intact(bytes)) {
+            return Ok(Stored { path, bytes, blob: BlobId(blob), warning: None });
         }
         let short = recorded.commit.short();
         let mut then = EntryTree::open(Rc::clone(&self.objects), Some(recorded.tree))?;
@@ -186,16 +230,45 @@ impl<'r> View<'r> {
         let bytes = bytes.ok_or_else(|| {
             Error::Damaged(format!("the entry of task {task_id} (commit {short}) is not in this repository"))
         })?;
-        let problem = if intact(&bytes) {
-            "was changed or removed after it was recorded; this is what was recorded"
+        let warning = if intact(&bytes) {
+            changed_since(task_id.as_str(), recorded.commit)
         } else {
-            "does not have the digest that its commit states"
+            format!("the entry of task {task_id} (commit {short}) does not have the digest that its commit states")
         };
-        Ok(Stored {
-            warning: Some(format!("the entry of task {task_id} (commit {short}) {problem}")),
-            path,
-            bytes,
-        })
+        Ok(Stored { warning: Some(warning), path, blob: BlobId(blob), bytes })
+    }
+
+    /// As [`Self::load`], and the entry itself.
+    ///
+    /// # Errors
+    /// The entry is in neither tree, or what is stored is not one.
+    pub fn load_entry(&mut self, recorded: &Recorded) -> Result<(Stored, Entry)> {
+        let summary = recorded.summary()?;
+        if TaskId::new(summary.task_id).is_err() {
+            let short = recorded.commit.short();
+            return Err(Error::Damaged(format!("commit {short} names a task id that cannot be one")));
+        }
+        let stored = self.load(recorded)?;
+        match stored.entry(Some(summary.timestamp)) {
+            Ok(entry) => Ok((stored, entry)),
+            Err(invalid) => Err(Error::Damaged(format!(
+                "{} (commit {}) is not a valid entry: {invalid}",
+                stored.path,
+                recorded.commit.short()
+            ))),
+        }
+    }
+
+    /// What the commit added to the ledger; `None`: nothing, or the commit is not here.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn recorded_in(&self, commit: CommitId) -> Result<Option<Recorded>> {
+        if self.objects.try_read(commit.0, ObjectType::Commit)?.is_none() {
+            return Ok(None);
+        }
+        let mut history = History::new(Rc::clone(&self.objects), Some(commit.0), None, self.shallow.clone())?;
+        Ok(history.next().transpose()?.filter(|recorded| recorded.commit == commit))
     }
 
     /// Ids in the ledger that a person may have meant: those it is the beginning of, else those nearly like it.

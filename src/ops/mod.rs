@@ -5,16 +5,19 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::entry::Entry;
 use crate::ledger::{CommitId, Deadline, Place, Recorded, Stored};
 
 pub mod documents;
 pub mod flush;
 pub mod import;
+pub mod index;
 pub mod init;
 pub mod input;
-pub mod log;
 pub mod path;
+pub mod query;
 pub mod record;
 pub mod show;
 
@@ -42,10 +45,25 @@ impl Context {
 pub struct LoggedEntry {
     /// The entry.
     pub entry: Entry,
-    /// The commit that added it, and its time; `None` where a shallow clone does not hold that commit.
-    pub recorded: Option<Recorded>,
+    /// Where and when it was recorded; `None` where a shallow clone does not hold that commit.
+    pub recorded: Option<RecordedIn>,
     /// The file.
     pub stored: Stored,
+}
+
+/// Where and when an entry was recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordedIn {
+    /// The commit that added it.
+    pub commit: CommitId,
+    /// That commit's time.
+    pub recorded_at: DateTime<Utc>,
+}
+
+impl From<&Recorded> for RecordedIn {
+    fn from(recorded: &Recorded) -> Self {
+        Self { commit: recorded.commit, recorded_at: recorded.recorded_at }
+    }
 }
 
 /// How much of the history an answer rests on.

@@ -72,9 +72,8 @@ impl Page {
         );
         self.time("started", result.start_time);
         self.time("ended", result.end_time);
-        if let (Some(start), Some(end)) = (result.start_time, result.end_time) {
-            let seconds = (end.utc() - start.utc()).as_seconds_f64();
-            self.field("duration", Some(&format!("{seconds} s")));
+        if let Some(duration) = entry.duration() {
+            self.field("duration", Some(&format!("{} s", duration.as_seconds_f64())));
         }
     }
 

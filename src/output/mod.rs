@@ -11,19 +11,22 @@ use serde::Serialize;
 use crate::entry::render;
 use crate::error::{Error, Result};
 
+pub mod fields;
 pub mod flush;
 mod human;
 pub mod import;
-mod log;
+pub mod list;
 pub mod messages;
 pub mod record;
 pub mod sanitize;
 pub mod single;
+pub mod stats;
 mod style;
 mod table;
 pub mod v1;
 
-pub use log::LogPrinter;
+pub use fields::Field;
+pub use list::{List, ListPrinter};
 pub use messages::Messages;
 
 /// How an answer is written.

@@ -1,7 +1,7 @@
 //! Answers about one thing: `init`, `path`, `show`, a count.
 
 use super::v1::{CountAnswer, InitAnswer, PathAnswer, ShowAnswer};
-use super::{Format, Printer, human, log};
+use super::{Format, Printer, human, list};
 use crate::entry::TaskId;
 use crate::error::Result;
 use crate::ledger::{Initialised, Origin};
@@ -72,10 +72,7 @@ pub fn show(printer: &mut Printer, outcome: ShowOutcome) -> Result<()> {
     let ShowOutcome { entry, coverage } = outcome;
     match printer.format {
         Format::Json | Format::Jsonl => printer.json(&ShowAnswer::new(entry, &coverage)),
-        Format::Csv => {
-            printer.csv_row(&log::CSV_HEADER)?;
-            log::csv_entry(printer, &entry)
-        }
+        Format::Csv => list::csv_entry(printer, entry),
         Format::Human => {
             let text = human::entry(&entry, printer.reader);
             printer.bytes(text.as_bytes())

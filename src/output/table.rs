@@ -4,6 +4,8 @@
 //! On a terminal no line is longer than the terminal is wide, as far as the columns that are copied from allow it:
 //! those are never shortened. Elsewhere nothing is.
 
+use std::borrow::Cow;
+
 use unicode_width::UnicodeWidthStr;
 
 use super::Printer;
@@ -16,8 +18,9 @@ const BLOCK_ROWS: usize = 250;
 const GAP: usize = 2;
 
 /// A column of a [`Table`].
+#[derive(Clone)]
 pub(super) struct Column {
-    title: &'static str,
+    title: Cow<'static, str>,
     align: Align,
     room: Room,
 }
@@ -40,18 +43,24 @@ enum Room {
 impl Column {
     /// One that is always whole: times, states, and whatever is copied, such as ids.
     pub const fn fixed(title: &'static str) -> Self {
-        Self { title, align: Align::Left, room: Room::Fixed }
+        Self { title: Cow::Borrowed(title), align: Align::Left, room: Room::Fixed }
+    }
+
+    /// One that gives way on a terminal, with a title that is only known now.
+    pub fn named(title: String) -> Self {
+        let least = title.width().max(8);
+        Self { title: Cow::Owned(title), align: Align::Left, room: Room::Shrinks { least, share: 1 } }
     }
 
     /// One that gives way on a terminal: it keeps `least` columns, and gets its `share` of what is left.
     pub const fn shrinks(title: &'static str, least: usize, share: usize) -> Self {
-        Self { title, align: Align::Left, room: Room::Shrinks { least, share } }
+        Self { title: Cow::Borrowed(title), align: Align::Left, room: Room::Shrinks { least, share } }
     }
 
     /// The same, aligned to the right: numbers.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for tables with numbers; the log has none"))]
-    pub const fn right(self) -> Self {
-        Self { align: Align::Right, ..self }
+    pub const fn right(mut self) -> Self {
+        self.align = Align::Right;
+        self
     }
 
     const fn share(&self) -> usize {
@@ -87,7 +96,7 @@ impl Cell {
 
 /// A table under way. Nothing is written before a block is full or [`Table::end`].
 pub(super) struct Table {
-    columns: &'static [Column],
+    columns: Cow<'static, [Column]>,
     /// What each column's cells take, so far.
     widths: Vec<usize>,
     rows: Vec<Vec<Cell>>,
@@ -96,8 +105,8 @@ pub(super) struct Table {
 
 impl Table {
     /// An empty table; without a row, it has no head either.
-    pub fn new(columns: &'static [Column]) -> Self {
-        Self { columns, widths: vec![0; columns.len()], rows: Vec::new(), has_head: false }
+    pub fn new(columns: Cow<'static, [Column]>) -> Self {
+        Self { widths: vec![0; columns.len()], columns, rows: Vec::new(), has_head: false }
     }
 
     /// Adds a row: a cell for each column.
@@ -121,13 +130,13 @@ impl Table {
         if !std::mem::replace(&mut self.has_head, true) {
             rows.insert(
                 0,
-                self.columns.iter().map(|column| Cell::new(column.title, Style::Heading)).collect(),
+                self.columns.iter().map(|column| Cell::new(&column.title, Style::Heading)).collect(),
             );
         }
         let room = printer.reader.columns;
         self.measure(&rows, room);
         let widths = match room {
-            Some(room) => fitted(self.columns, &self.widths, room),
+            Some(room) => fitted(&self.columns, &self.widths, room),
             None => self.widths.iter().copied().map(Some).collect(),
         };
         let is_short = room.is_some();
@@ -159,7 +168,7 @@ impl Table {
         let mut line = String::new();
         let mut written = 0;
         let mut start = 0;
-        for ((cell, column), width) in row.iter().zip(self.columns).zip(widths) {
+        for ((cell, column), width) in row.iter().zip(self.columns.iter()).zip(widths) {
             let Some(width) = *width else { continue };
             let end = start + width;
             // A longer cell before this one may reach into its place.
@@ -237,7 +246,7 @@ fn fitted(columns: &[Column], widths: &[usize], room: usize) -> Vec<Option<usize
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 4] = [
+    static COLUMNS: [Column; 4] = [
         Column::fixed("TASK"),
         Column::shrinks("AGENT", 5, 1),
         Column::shrinks("WHAT", 8, 3),
@@ -245,9 +254,9 @@ mod tests {
     ];
 
     fn lines(rows: &[[&str; 4]], room: Option<usize>) -> Vec<String> {
-        let mut table = Table::new(&COLUMNS);
+        let mut table = Table::new(Cow::Borrowed(&COLUMNS));
         let mut rows: Vec<Vec<_>> = rows.iter().map(|row| row.map(Cell::plain).into()).collect();
-        rows.insert(0, COLUMNS.iter().map(|column| Cell::plain(column.title)).collect());
+        rows.insert(0, COLUMNS.iter().map(|column| Cell::plain(&column.title)).collect());
         table.measure(&rows, room);
         let widths = match room {
             Some(room) => fitted(&COLUMNS, &table.widths, room),

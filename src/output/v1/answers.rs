@@ -164,22 +164,3 @@ impl CountAnswer {
         Self { schema: "git-audit/count/v1", total, coverage: coverage.into() }
     }
 }
-
-/// What follows `entries` in `git-audit/log/v1`; `limit` is `null` when there was none.
-#[derive(Debug, Serialize)]
-pub struct LogTail {
-    total: usize,
-    limit: Option<usize>,
-    offset: usize,
-    coverage: CoverageAnswer,
-}
-
-impl LogTail {
-    /// `schema` of the whole object.
-    pub const SCHEMA: &'static str = "git-audit/log/v1";
-
-    /// The numbers of the page.
-    pub fn new(total: usize, limit: Option<usize>, offset: usize, coverage: &Coverage) -> Self {
-        Self { total, limit, offset, coverage: coverage.into() }
-    }
-}

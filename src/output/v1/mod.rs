@@ -3,8 +3,12 @@
 
 mod answers;
 mod entry;
+mod list;
+mod stats;
 mod writing;
 
-pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, LogTail, PathAnswer, RecordAnswer};
+pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, PathAnswer, RecordAnswer};
 pub use entry::{EntryAnswer, ShowAnswer};
+pub use list::{ItemAnswer, ListTail};
+pub use stats::{GroupAnswer, IndexAnswer, StatsAnswer};
 pub use writing::{FlushAnswer, ImportAnswer, RefusedAnswer};

@@ -1,0 +1,232 @@
+//! Reading the answer: pages of entries, totals, and the columns that are counted.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rusqlite::{Row, params_from_iter};
+
+use super::question::{Question, Sql};
+use super::{Failure, Index};
+use crate::entry::stats::{Grouping, Stats};
+use crate::entry::{Filter, Status, Timestamp};
+use crate::ledger::{BlobId, CommitId};
+
+/// Which part of the answer is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Slice<'s> {
+    /// Only what comes after this item, in the order that is asked for: commit, task, position.
+    pub after: Option<(CommitId, &'s str, u32)>,
+    /// How many to leave out then.
+    pub offset: usize,
+    /// How many at most; `None`: all.
+    pub limit: Option<usize>,
+    /// Oldest entry first. Items of one entry always stand in their own order.
+    pub reverse: bool,
+}
+
+/// An entry as the index knows it.
+#[derive(Clone, Debug)]
+pub struct IndexedEntry {
+    /// The task.
+    pub task_id: String,
+    /// The commit that added it.
+    pub commit: CommitId,
+    /// When it did.
+    pub recorded_at: DateTime<Utc>,
+    /// Its path in the tree.
+    pub path: String,
+    /// The object that holds its bytes.
+    pub blob: BlobId,
+    /// Something the reader should know about it: a sentence.
+    pub warning: Option<String>,
+    /// Positions of the items that fit; 0 for the entry itself.
+    pub positions: Vec<u32>,
+}
+
+const COLUMNS: &str = "e.task_id, e.commit_id, e.recorded_at, e.path, e.blob_id, e.warning";
+
+impl Index {
+    /// Entries that the history has, as far as the index could read them.
+    pub fn entries(&self) -> u64 {
+        self.meta.entries
+    }
+
+    /// Entry files in the commit's tree.
+    pub fn held(&self) -> u64 {
+        self.meta.held
+    }
+
+    /// Why the history is not all there.
+    pub fn incomplete(&self) -> Option<&str> {
+        self.meta.incomplete.as_deref()
+    }
+
+    /// What the walk had to say, and what it could not read.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn notes(&self) -> Result<(Vec<String>, Vec<String>), Failure> {
+        let texts = |query: &str| {
+            let mut statement = self.connection.prepare(query)?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<Vec<String>>>()
+        };
+        Ok((texts("SELECT note FROM notes")?, texts("SELECT why FROM unreadable")?))
+    }
+
+    /// How many items fit.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn total(&self, question: Question<'_>) -> Result<u64, Failure> {
+        let Some(places) = question.places(&self.connection)? else { return Ok(0) };
+        let text = format!("SELECT count(*) FROM ({})", places.text);
+        let total: i64 = self.connection.query_row(&text, params_from_iter(places.values), |row| row.get(0))?;
+        Ok(u64::try_from(total).unwrap_or(0))
+    }
+
+    /// Hands over the entries of the slice, in order, until `each` has enough.
+    ///
+    /// # Errors
+    /// The database. `Ok(false)`: what the slice is to come after is not in the ledger.
+    pub fn entries_of(
+        &self,
+        question: Question<'_>,
+        slice: &Slice<'_>,
+        each: &mut dyn FnMut(IndexedEntry) -> bool,
+    ) -> Result<bool, Failure> {
+        let after = match slice.after {
+            None => None,
+            Some((commit, task_id, position)) => match self.place_of(commit, task_id)? {
+                None => return Ok(false),
+                Some(place) => Some((place, position)),
+            },
+        };
+        let Some(places) = question.places(&self.connection)? else { return Ok(true) };
+        let order = if slice.reverse { "DESC" } else { "ASC" };
+        let mut page = Sql::new("SELECT p, position FROM (");
+        page.append(places);
+        page.push(")", []);
+        if let Some((place, position)) = after {
+            let beyond = if slice.reverse { "<" } else { ">" };
+            page.push(&format!(" WHERE (p {beyond} ? OR (p = ? AND position > ?))"), [place.into(), place.into(), i64::from(position).into()]);
+        }
+        page.push(&format!(" ORDER BY p {order}, position"), []);
+        let limit = slice.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
+        page.push(" LIMIT ? OFFSET ?", [limit.into(), i64::try_from(slice.offset).unwrap_or(i64::MAX).into()]);
+        let text = format!(
+            "SELECT {COLUMNS}, page.p, page.position FROM ({}) page CROSS JOIN entries e ON e.p = page.p ORDER BY page.p {order}, page.position",
+            page.text
+        );
+        let mut statement = self.connection.prepare(&text)?;
+        let mut rows = statement.query(params_from_iter(page.values))?;
+        let mut pending: Option<(i64, IndexedEntry)> = None;
+        while let Some(row) = rows.next()? {
+            let (place, position): (i64, u32) = (row.get(6)?, row.get(7)?);
+            match &mut pending {
+                Some((same, entry)) if *same == place => entry.positions.push(position),
+                _ => {
+                    let next = (place, indexed(row, position)?);
+                    if let Some((_, entry)) = pending.replace(next)
+                        && !each(entry)
+                    {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        if let Some((_, entry)) = pending {
+            each(entry);
+        }
+        Ok(true)
+    }
+
+    /// Counts the entries that fit into groups. `day_of`: the day of an instant, as the reader counts days.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn count_groups(
+        &self,
+        filter: &Filter,
+        grouping: Grouping,
+        day_of: &dyn Fn(DateTime<Utc>) -> NaiveDate,
+        stats: &mut Stats,
+    ) -> Result<(), Failure> {
+        let Some(places) = (Question { filter, items: None }).places(&self.connection)? else { return Ok(()) };
+        let key = match grouping {
+            Grouping::Status => "path",
+            Grouping::Day | Grouping::Week => "timestamp",
+            Grouping::Service => "services",
+            Grouping::Agent => "agent_id",
+            Grouping::Plan => "plan_id",
+            Grouping::Intent => "intent",
+        };
+        let text = format!(
+            "SELECT e.status, e.duration, e.{key} FROM ({}) m CROSS JOIN entries e ON e.p = m.p",
+            places.text
+        );
+        let mut statement = self.connection.prepare(&text)?;
+        let mut rows = statement.query(params_from_iter(places.values))?;
+        while let Some(row) = rows.next()? {
+            let status = usize::try_from(row.get::<_, i64>(0)?).ok().and_then(|number| Status::ALL.get(number));
+            let status = *status.ok_or(Failure::Wrong)?;
+            let duration: Option<i64> = row.get(1)?;
+            let duration_ms = duration.map(|nanoseconds| u64::try_from(nanoseconds / 1_000_000).unwrap_or(0));
+            let key = row.get_ref(2)?.as_str_or_null().map_err(|_| Failure::Wrong)?;
+            match grouping {
+                Grouping::Status => stats.add([status.as_str()], status, duration_ms),
+                Grouping::Day | Grouping::Week => {
+                    let ended_at = key.and_then(Timestamp::parse).ok_or(Failure::Wrong)?.utc();
+                    stats.add([grouping.of_day(day_of(ended_at)).as_str()], status, duration_ms);
+                }
+                Grouping::Service => {
+                    let services: Vec<String> = match key {
+                        Some(json) => serde_json::from_str(json).map_err(|_| Failure::Wrong)?,
+                        None => Vec::new(),
+                    };
+                    stats.add(distinct(&services), status, duration_ms);
+                }
+                Grouping::Agent | Grouping::Plan | Grouping::Intent => stats.add(key, status, duration_ms),
+            }
+        }
+        Ok(())
+    }
+
+    /// The commit that recorded the task, the newest where there are several.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn commit_of(&self, task_id: &str) -> Result<Option<CommitId>, Failure> {
+        let mut statement =
+            self.connection.prepare("SELECT commit_id FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1 ORDER BY p LIMIT 1")?;
+        let mut rows = statement.query([task_id])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        Ok(CommitId::from_bytes(row.get_ref(0)?.as_blob().map_err(|_| Failure::Wrong)?))
+    }
+
+    fn place_of(&self, commit: CommitId, task_id: &str) -> Result<Option<i64>, Failure> {
+        let mut statement =
+            self.connection.prepare("SELECT p FROM entries WHERE task_id = ?1 COLLATE NOCASE AND commit_id = ?2")?;
+        let mut rows = statement.query(rusqlite::params![task_id, commit.as_bytes()])?;
+        Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+    }
+}
+
+/// A service that is named twice touched the task once.
+fn distinct(services: &[String]) -> Vec<&str> {
+    let mut distinct: Vec<_> = services.iter().map(String::as_str).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    distinct
+}
+
+fn indexed(row: &Row<'_>, position: u32) -> Result<IndexedEntry, Failure> {
+    let id = |column| row.get_ref(column)?.as_blob().map_err(|_| Failure::Wrong);
+    Ok(IndexedEntry {
+        task_id: row.get(0)?,
+        commit: CommitId::from_bytes(id(1)?).ok_or(Failure::Wrong)?,
+        recorded_at: DateTime::from_timestamp(row.get(2)?, 0).unwrap_or_default(),
+        path: row.get(3)?,
+        blob: BlobId::from_bytes(id(4)?).ok_or(Failure::Wrong)?,
+        warning: row.get(5)?,
+        positions: vec![position],
+    })
+}
