@@ -10,9 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Done, Session, local_time};
 use crate::entry::{Filter, Items};
 use crate::error::{Error, ExitStatus, Result};
-use crate::index::News;
 use crate::ops::Coverage;
-use crate::ops::query::{self, Answered, Cursor, Page, Query, Way};
+use crate::ops::query::{self, Answered, Cursor, News, Page, Query, Way};
 use crate::output::{Field, Format, List, ListPrinter, Messages, single};
 
 /// A bar is only shown for what takes longer.
@@ -121,6 +120,7 @@ impl WayArgs {
             Way::WalkInstead(why) => {
                 return session.messages.warning(&format!("answered without the index: {why}"));
             }
+            Way::WalkOverGaps => "answered by walking the history: some entries cannot be read".to_owned(),
             Way::Walk => "answered by walking the history".to_owned(),
             Way::Index(0) => "answered by the index".to_owned(),
             Way::Index(added) => format!("answered by the index, after adding {added} entries to it"),

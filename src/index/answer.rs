@@ -59,17 +59,14 @@ impl Index {
         self.meta.incomplete.as_deref()
     }
 
-    /// What the walk had to say, and what it could not read.
+    /// What the walk had to say.
     ///
     /// # Errors
     /// The database.
-    pub fn notes(&self) -> Result<(Vec<String>, Vec<String>), Failure> {
-        let texts = |query: &str| {
-            let mut statement = self.connection.prepare(query)?;
-            let rows = statement.query_map([], |row| row.get(0))?;
-            rows.collect::<rusqlite::Result<Vec<String>>>()
-        };
-        Ok((texts("SELECT note FROM notes")?, texts("SELECT why FROM unreadable")?))
+    pub fn notes(&self) -> Result<Vec<String>, Failure> {
+        let mut statement = self.connection.prepare("SELECT note FROM notes")?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<Vec<String>>>()?)
     }
 
     /// How many items fit.

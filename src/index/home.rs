@@ -245,6 +245,11 @@ impl Home {
     }
 
     fn hold(&self, hold: Hold) -> Result<File, Failure> {
+        // A directory that nobody is to write is left alone, also by those whom the system would let.
+        let existing = self.directory.ancestors().find_map(|directory| fs::metadata(directory).ok());
+        if existing.is_some_and(|existing| existing.permissions().readonly()) {
+            return Err(io::Error::from(io::ErrorKind::PermissionDenied).into());
+        }
         fs::create_dir_all(&self.directory)?;
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.lock)?;
         let begun = Instant::now();

@@ -68,6 +68,9 @@ pub enum Failure {
     /// The thread that writes it.
     #[error("its writer stopped")]
     Stopped,
+    /// Some entries cannot be read; an answer has to say so where they matter.
+    #[error("some entries cannot be read")]
+    Gaps,
     /// It says something that the ledger does not.
     #[error("it does not agree with the ledger")]
     Wrong,
@@ -125,8 +128,9 @@ impl Index {
         let mut first = None;
         for home in Home::all(ledger) {
             match home.current(ledger, view, watch) {
+                Ok(index) if index.has_gaps()? => return Err(Failure::Gaps),
                 Ok(index) => return Ok(index),
-                Err(failure @ (Failure::Ledger(_) | Failure::Busy | Failure::Moving)) => return Err(failure),
+                Err(failure @ (Failure::Ledger(_) | Failure::Busy | Failure::Moving | Failure::Gaps)) => return Err(failure),
                 Err(failure) => first = first.or(Some(failure)),
             }
         }
@@ -175,6 +179,10 @@ impl Index {
         connection.execute_batch("BEGIN")?;
         let meta = Meta::load(&connection)?;
         Ok((meta.head == head).then_some(Self { connection, meta, added }))
+    }
+
+    fn has_gaps(&self) -> rusqlite::Result<bool> {
+        self.connection.query_row("SELECT EXISTS (SELECT 1 FROM unreadable)", [], |row| row.get(0))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::Context;
 use crate::error::{Error, Result};
-use crate::index::{Failure, Index, News, Report};
+use crate::index::{Failure, Index, News};
 use crate::ledger::Ledger;
+
+pub use crate::index::{Report, State};
 
 /// How the index stands to the ledger.
 ///

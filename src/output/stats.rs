@@ -10,7 +10,7 @@ use super::{Format, Printer};
 use crate::entry::Status;
 use crate::entry::stats::{Group, Grouping};
 use crate::error::Result;
-use crate::index::{Report, State};
+use crate::ops::index::{Report, State};
 use crate::ops::query::StatsOutcome;
 
 static TABLE: [Column; 9] = [

@@ -7,7 +7,7 @@ use crate::entry::TaskId;
 use crate::error::Result;
 use crate::index::{Failure, Index, IndexedEntry, Question, Slice};
 use crate::ledger::{Stored, View};
-use crate::ops::{LoggedEntry, RecordedIn};
+use crate::ops::{Coverage, LoggedEntry, RecordedIn};
 
 /// Hands each entry of the page to `each`, in order. The outer error: the index could not answer.
 pub(super) fn run(
@@ -59,14 +59,17 @@ pub(super) fn run(
         (false, false) => page.offset + pager.total + usize::from(more),
         (true, _) => pager.total,
     };
-    let (notes, unreadable) = index.notes()?;
-    let held = (index.incomplete().is_none() && unreadable.is_empty()).then(|| index.held());
-    let coverage =
-        coverage(view, index.entries(), held, index.incomplete().map(str::to_owned), unreadable.len());
-    warnings.extend(unreadable);
-    warnings.extend(notes);
+    warnings.extend(index.notes()?);
+    let coverage = indexed_coverage(index, view);
     let way = Way::Index(index.added());
     Ok(Ok(Answered { total, cursor: pager.last, more: more || pager.more, coverage, warnings, way }))
+}
+
+/// What an answer of the index rests on.
+pub(super) fn indexed_coverage(index: &Index, view: &View<'_>) -> Coverage {
+    let incomplete = index.incomplete().map(str::to_owned);
+    let held = incomplete.is_none().then(|| index.held());
+    coverage(view, index.entries(), held, incomplete, 0)
 }
 
 /// What becomes of an entry that the index found.

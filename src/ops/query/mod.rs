@@ -8,7 +8,7 @@ use std::fmt;
 use super::{Context, Coverage, LoggedEntry};
 use crate::entry::{Filter, Items, TaskId};
 use crate::error::{Error, Result};
-use crate::index::{Index, News};
+use crate::index::{Failure, Index};
 use crate::ledger::{CommitId, Ledger, View};
 
 mod indexed;
@@ -16,6 +16,7 @@ mod pager;
 mod stats;
 mod walk;
 
+pub use crate::index::News;
 pub use stats::{StatsOutcome, stats};
 
 /// What is asked for.
@@ -101,8 +102,10 @@ pub struct Answered {
 pub enum Way {
     /// By the walk, as was asked.
     Walk,
-    /// By the walk, because the index could not answer.
+    /// By the walk, because something is wrong with the index.
     WalkInstead(String),
+    /// By the walk, because the ledger has gaps: what cannot be read cannot be indexed.
+    WalkOverGaps,
     /// By the index, after so many entries were added to it.
     Index(u64),
 }
@@ -138,7 +141,7 @@ fn answer<'l, A>(
     view: &mut View<'l>,
     no_index: bool,
     watch: &mut dyn FnMut(News),
-    mut ask: impl FnMut(&Index, &mut View<'l>, &mut bool) -> std::result::Result<Result<A>, crate::index::Failure>,
+    mut ask: impl FnMut(&Index, &mut View<'l>, &mut bool) -> std::result::Result<Result<A>, Failure>,
 ) -> std::result::Result<Result<A>, Way> {
     if no_index {
         return Err(Way::Walk);
@@ -147,6 +150,7 @@ fn answer<'l, A>(
     // What does not agree with the ledger, or cannot be read, is built anew once.
     for attempt in 0.. {
         let failure = match index {
+            Err(Failure::Gaps) => return Err(Way::WalkOverGaps),
             Err(failure) => return Err(Way::WalkInstead(failure.to_string())),
             Ok(open) => {
                 let mut handed_over = false;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{Answered, Query, Way, answer, coverage, indexed, walk};
+use super::{Answered, Query, Way, answer, indexed, walk};
 use crate::entry::stats::{Group, Grouping, Stats};
 use crate::entry::{Entry, Facet, Filter};
 use crate::error::Result;
@@ -71,11 +71,7 @@ fn by_columns(
 ) -> std::result::Result<StatsOutcome, Failure> {
     let mut stats = Stats::by(grouping);
     index.count_groups(filter, grouping, day_of, &mut stats)?;
-    let (notes, mut warnings) = index.notes()?;
-    let held = (index.incomplete().is_none() && warnings.is_empty()).then(|| index.held());
-    let incomplete = index.incomplete().map(str::to_owned);
-    let coverage = coverage(view, index.entries(), held, incomplete, warnings.len());
-    warnings.extend(notes);
+    let (warnings, coverage) = (index.notes()?, indexed::indexed_coverage(index, view));
     let (all, groups) = stats.finish();
     Ok(StatsOutcome { all, groups, coverage, warnings, way: Way::Index(index.added()) })
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::CoverageAnswer;
 use crate::entry::Status;
 use crate::entry::stats::{Group, Grouping};
-use crate::index::{Report, State};
+use crate::ops::index::{Report, State};
 use crate::ops::query::StatsOutcome;
 
 /// `git-audit/stats/v1`: counts, group by group, and of all tasks together.
