@@ -10,6 +10,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod options;
+pub(crate) mod postgres;
 pub(crate) mod probe;
 pub(crate) mod sandbox;
 pub(crate) mod score;
@@ -138,16 +139,25 @@ pub(crate) fn fast_import(tasks: Range<u64>, out: &mut impl Write) -> io::Result
     tasks.into_iter().try_for_each(|i| write_commit(&sealed(i), out))
 }
 
+/// The same, but each task is committed when it ended, and without its file.
+pub(crate) fn fast_import_messages(tasks: Range<u64>, out: &mut impl Write) -> io::Result<()> {
+    tasks.map(sealed).try_for_each(|file| write_commit_head(&file, file.ended_at, out))
+}
+
 /// One commit that adds one file; without a `from`, fast-import builds on the branch's previous commit.
 fn write_commit(file: &Sealed, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "commit refs/heads/{BRANCH}")?;
-    writeln!(out, "author {IDENTITY} {} +0000", file.ended_at)?;
-    writeln!(out, "committer {IDENTITY} {NOW_SECONDS} +0000")?;
-    writeln!(out, "data {}\n{}", file.message.len(), file.message)?;
+    write_commit_head(file, NOW_SECONDS, out)?;
     writeln!(out, "M 100644 inline {}", file.path)?;
     writeln!(out, "data {}", file.bytes.len())?;
     out.write_all(&file.bytes)?;
     out.write_all(b"\n")
+}
+
+fn write_commit_head(file: &Sealed, committed_at: i64, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "commit refs/heads/{BRANCH}")?;
+    writeln!(out, "author {IDENTITY} {} +0000", file.ended_at)?;
+    writeln!(out, "committer {IDENTITY} {committed_at} +0000")?;
+    writeln!(out, "data {}\n{}", file.message.len(), file.message)
 }
 
 fn task_id(random: &mut Random) -> String {
@@ -197,13 +207,15 @@ fn service(random: &mut Random) -> String {
     format!("service-{:02}", random.below(53))
 }
 
-fn ended(i: u64) -> DateTime<Utc> {
+/// When the task number `i` ended.
+pub(crate) fn ended(i: u64) -> DateTime<Utc> {
     let first = Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0);
     let seconds = i64::try_from(i * SECONDS_APART).expect("the ledger ends in this era");
     first.single().expect("a valid date") + TimeDelta::seconds(seconds)
 }
 
-fn rfc3339(at: DateTime<Utc>) -> String {
+/// As times are written in entries and messages; they sort as text.
+pub(crate) fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

@@ -169,7 +169,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
 }
 
 /// The same, with something to read.
-fn feed(
+pub(crate) fn feed(
     command: &mut Command,
     write: impl FnOnce(&mut BufWriter<ChildStdin>) -> io::Result<()>,
 ) -> Result<()> {
