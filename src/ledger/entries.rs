@@ -221,14 +221,32 @@ impl<'r> EntryTree<'r> {
 
     /// Every entry's path and blob, directory by directory.
     pub fn for_each_entry(&mut self, visit: &mut dyn FnMut(&TaskId, &str, Oid)) -> Result<()> {
-        self.visit(TASKS, visit)?;
-        self.visit(SHARDS, visit)
+        self.for_each_entry_starting_with("", visit)
     }
 
-    fn visit(&mut self, directory: &str, visit: &mut dyn FnMut(&TaskId, &str, Oid)) -> Result<()> {
+    /// As [`Self::for_each_entry`], for the ids that start with `prefix`. Every directory is read, because the digits of
+    /// a shard say nothing about how an id begins; the other names are passed over unread.
+    pub fn for_each_entry_starting_with(
+        &mut self,
+        prefix: &str,
+        visit: &mut dyn FnMut(&TaskId, &str, Oid),
+    ) -> Result<()> {
+        self.visit(TASKS, prefix, visit)?;
+        self.visit(SHARDS, prefix, visit)
+    }
+
+    fn visit(
+        &mut self,
+        directory: &str,
+        prefix: &str,
+        visit: &mut dyn FnMut(&TaskId, &str, Oid),
+    ) -> Result<()> {
         let Some(tree) = self.directory(directory)? else { return Ok(()) };
         let mut inner = Vec::new();
         for entry in tree.iter() {
+            if !entry.is_directory() && !entry.name.starts_with(prefix.as_bytes()) {
+                continue;
+            }
             let path = format!("{directory}/{}", String::from_utf8_lossy(entry.name));
             if entry.is_directory() {
                 inner.push(path);
@@ -236,7 +254,7 @@ impl<'r> EntryTree<'r> {
                 visit(&task_id, &path, entry.oid());
             }
         }
-        inner.iter().try_for_each(|path| self.visit(path, visit))
+        inner.iter().try_for_each(|path| self.visit(path, prefix, visit))
     }
 
     fn directory(&mut self, path: &str) -> Result<Option<&RawTree>> {

@@ -1,6 +1,6 @@
 //! The ledger as it is at one commit: looking a task up, reading entries, walking the history from there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::rc::Rc;
 
@@ -146,6 +146,25 @@ impl<'r> View<'r> {
         let mut count = 0;
         self.tree.for_each_entry(&mut |_, _, _| count += 1)?;
         Ok(count)
+    }
+
+    /// The ids in the tree that start with `prefix`, sorted. Where there are more than `most`, the last one and those
+    /// that sort first: what these have in common at the start, all of them have, so that a shell which completes
+    /// that much of a word goes in no wrong direction.
+    ///
+    /// # Errors
+    /// A directory of the ledger cannot be read.
+    pub fn ids_starting_with(&mut self, prefix: &str, most: usize) -> Result<Vec<TaskId>> {
+        let mut kept = BTreeSet::new();
+        self.tree.for_each_entry_starting_with(prefix, &mut |task_id, _, _| {
+            kept.insert(task_id.clone());
+            if kept.len() > most {
+                let last = kept.pop_last();
+                kept.pop_last();
+                kept.extend(last);
+            }
+        })?;
+        Ok(kept.into_iter().collect())
     }
 
     /// Why the history may not be all there, as far as it can be known without walking it.
