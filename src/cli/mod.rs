@@ -16,6 +16,7 @@ use crate::ops::{Context, Coverage};
 use crate::output::{Format, Messages, Printer};
 
 mod best_effort;
+mod completions;
 mod environment;
 mod filters;
 mod flush;
@@ -104,6 +105,19 @@ enum Command {
     Steps(Box<items::StepsArgs>),
     Stats(Box<stats::StatsArgs>),
     Index(index::IndexArgs),
+    Log(log::LogArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+impl Command {
+    /// Whether it must go on where there is no directory to stand in.
+    fn is_lenient(&self) -> bool {
+        match self {
+            Self::Record(args) => args.is_best_effort(),
+            Self::Completions(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// How long a writing command waits.
@@ -186,6 +200,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
     let lenient = matches!(&cli.command, Command::Record(args) if args.is_best_effort());
     let place = match environment::place(&cli.directory, lenient) {
+fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
+    let place = match environment::place(&cli.directory, cli.command.is_lenient()) {
         Ok(place) => place,
         Err(error) => return Err((error, messages)),
     };
@@ -210,6 +226,7 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Steps(args) => args.run(&mut session),
         Command::Stats(args) => args.run(&mut session),
         Command::Index(args) => args.run(&mut session),
+        Command::Completions(args) => args.run(&mut session),
     };
     // Until the pager has ended, the screen is its own.
     let finished = session.printer.finish();
@@ -241,10 +258,17 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// A task id on the command line.
+/// A task id on the command line. Where it must be one that is in the ledger, the shells offer those:
+/// `#[arg(value_parser = task_id, add = KnownTask)]`.
 fn task_id(text: &str) -> std::result::Result<crate::entry::TaskId, String> {
     crate::entry::TaskId::new(text)
 }
+
+/// Marks an argument whose value is the id of a recorded task.
+#[derive(Clone, Debug)]
+struct KnownTask;
+
+impl clap::builder::ArgExt for KnownTask {}
 
 /// What every command's `run` gives.
 type Done = Result<ExitStatus>;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Done, Session, task_id};
+use super::{Done, KnownTask, Session, task_id};
 use crate::entry::TaskId;
 use crate::error::ExitStatus;
 use crate::ops;
@@ -15,7 +15,7 @@ use crate::output::single;
   git show audit:\"$(git audit path deploy-42)\"")]
 pub(super) struct PathArgs {
     /// The task
-    #[arg(value_name = "TASK_ID", value_parser = task_id)]
+    #[arg(value_name = "TASK_ID", value_parser = task_id, add = KnownTask)]
     task_id: TaskId,
 }
 

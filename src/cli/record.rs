@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::filters::status;
-use super::{Done, Session, WriteArgs, best_effort, environment};
+use super::{Done, KnownTask, Session, WriteArgs, best_effort, environment};
 use crate::entry::{TaskId, parse};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Receipt;
@@ -128,7 +128,7 @@ struct FieldArgs {
     #[arg(long, value_name = "N")]
     phase: Option<u64>,
     /// The task whose outcome this one corrects
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = KnownTask)]
     supersedes: Option<String>,
     /// Anything else, a JSON object
     #[arg(long, value_name = "JSON", value_parser = json_value)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Done, Session, task_id};
+use super::{Done, KnownTask, Session, task_id};
 use crate::entry::TaskId;
 use crate::error::ExitStatus;
 use crate::ops;
@@ -16,7 +16,7 @@ use crate::output::single;
   git audit show deploy-42 --raw | sha256sum    # the Audit-Digest of its commit")]
 pub(super) struct ShowArgs {
     /// The task
-    #[arg(value_name = "TASK_ID", value_parser = task_id)]
+    #[arg(value_name = "TASK_ID", value_parser = task_id, add = KnownTask)]
     task_id: TaskId,
     /// Print the stored bytes, exactly
     #[arg(long, conflicts_with_all = ["format", "json"])]

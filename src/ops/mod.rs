@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::entry::Entry;
 use crate::ledger::{CommitId, Deadline, Place, Recorded, Stored};
 
+pub mod completions;
 pub mod documents;
 pub mod flush;
 pub mod import;

@@ -23,7 +23,7 @@ fn sources() -> Vec<(PathBuf, String)> {
             let path = item.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push((path, text));
             }

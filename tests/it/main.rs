@@ -23,6 +23,7 @@ mod places;
 mod plain_git;
 mod record;
 mod sandbox;
+mod shell;
 mod show;
 mod spool;
 mod terminal;
