@@ -26,6 +26,7 @@ mod init;
 mod items;
 mod listing;
 mod log;
+mod man;
 mod pager;
 mod path;
 mod reader;
@@ -105,8 +106,8 @@ enum Command {
     Steps(Box<items::StepsArgs>),
     Stats(Box<stats::StatsArgs>),
     Index(index::IndexArgs),
-    Log(log::LogArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 impl Command {
@@ -227,6 +228,7 @@ fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, 
         Command::Stats(args) => args.run(&mut session),
         Command::Index(args) => args.run(&mut session),
         Command::Completions(args) => args.run(&mut session),
+        Command::Man(args) => args.run(&mut session),
     };
     // Until the pager has ended, the screen is its own.
     let finished = session.printer.finish();

@@ -17,6 +17,7 @@ pub mod import;
 pub mod index;
 pub mod init;
 pub mod input;
+pub mod man;
 pub mod path;
 pub mod query;
 pub mod record;

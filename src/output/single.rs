@@ -1,6 +1,9 @@
-//! Answers about one thing: `init`, `path`, `show`, a count.
+//! Answers about one thing: `init`, `path`, `show`, a count; and the files that `man` wrote.
 
-use super::v1::{CountAnswer, InitAnswer, PathAnswer, ShowAnswer};
+use std::path::PathBuf;
+
+use super::sanitize::visible;
+use super::v1::{CountAnswer, InitAnswer, ManAnswer, PathAnswer, ShowAnswer};
 use super::{Format, Printer, human, list};
 use crate::entry::TaskId;
 use crate::error::Result;
@@ -14,7 +17,7 @@ use crate::ops::show::ShowOutcome;
 /// The output cannot be written.
 pub fn init(printer: &mut Printer, done: &Initialised) -> Result<()> {
     let answer = InitAnswer::from(done);
-    let branch = super::sanitize::visible(&done.branch);
+    let branch = visible(&done.branch);
     match printer.format {
         Format::Json | Format::Jsonl => printer.json(&answer),
         Format::Csv => {
@@ -46,6 +49,22 @@ pub fn path(printer: &mut Printer, task_id: &TaskId, path: &str) -> Result<()> {
             printer.csv_row(&[task_id.as_str(), path])
         }
         Format::Human => printer.line(path),
+    }
+}
+
+/// Files that were written.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn files(printer: &mut Printer, files: &[PathBuf]) -> Result<()> {
+    let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+    match printer.format {
+        Format::Json | Format::Jsonl => printer.json(&ManAnswer::new(&files)),
+        Format::Csv => {
+            printer.csv_row(&["path"])?;
+            files.iter().try_for_each(|file| printer.csv_row(&[file]))
+        }
+        Format::Human => files.iter().try_for_each(|file| printer.line(&visible(file))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The real shells complete `git audit`. A shell that is not there is skipped.
+//! The real shells complete `git audit`, and the real `man` shows its pages. A shell that is not there is skipped.
 
 use std::fs;
 use std::process::Command;
@@ -205,4 +205,73 @@ fn of_too_many_tasks_the_first_and_the_last_are_offered() {
     assert_eq!([&offered[0], &offered[199]], ["a-000", "az"]);
     assert_eq!(candidates(&sandbox, &["git", "audit", "show", "a-24"]).len(), 10);
     assert_eq!(candidates(&sandbox, &["git", "audit", "show", "a-249"]), ["a-249"]);
+}
+
+/// The manual's tree, with the pages in it.
+fn manual(sandbox: &Sandbox) -> std::path::PathBuf {
+    let tree = sandbox.root().join("share/man");
+    sandbox.audit(&["man", tree.join("man1").to_str().unwrap()]).exits(0).says("manpath");
+    tree
+}
+
+#[test]
+fn each_command_has_a_page_with_the_sections_that_people_look_for() {
+    let sandbox = Sandbox::empty();
+    let help = sandbox.audit(&["-h"]).exits(0).stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().lines().take_while(|line| !line.is_empty());
+    let commands: Vec<_> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    let tree = manual(&sandbox);
+    for command in commands.iter().filter(|command| **command != "help") {
+        let page = fs::read_to_string(tree.join(format!("man1/git-audit-{command}.1"))).unwrap();
+        assert!(page.starts_with(&format!(".TH GIT-AUDIT-{} 1", command.to_uppercase())), "{page}");
+        assert!(page.is_ascii(), "{page}");
+        assert!(page.contains(&format!("\n\\fBgit audit {command}\\fR ")), "{page}");
+        for section in
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "\"EXIT STATUS\"", "\"SEE ALSO\""]
+        {
+            assert!(page.contains(&format!("\n.SH {section}\n")), "{command} has no {section}: {page}");
+        }
+    }
+    let page = sandbox.audit(&["man"]).exits(0).stdout;
+    assert_eq!(page, fs::read_to_string(tree.join("man1/git-audit.1")).unwrap());
+    assert!(page.contains("\\fB7\\fR\nbusy"), "{page}");
+    assert!(page.contains(concat!("\"git-audit ", env!("CARGO_PKG_VERSION"), "\"")), "{page}");
+}
+
+#[test]
+fn pages_are_sound_roff() {
+    if !has("groff") {
+        return;
+    }
+    let sandbox = Sandbox::empty();
+    for page in fs::read_dir(manual(&sandbox).join("man1")).unwrap() {
+        let page = page.unwrap().path();
+        let done = run(sandbox.command("groff").args(["-man", "-ww", "-Tutf8"]).arg(&page)).exits(0);
+        assert_eq!(done.stderr, "", "{}", page.display());
+    }
+}
+
+#[test]
+fn git_audit_help_opens_the_page() {
+    if !has("man") {
+        return;
+    }
+    let sandbox = Sandbox::empty();
+    let tree = manual(&sandbox);
+    let mut help = sandbox.command("git");
+    let done = run(help.args(["audit", "--help"]).env("MANPATH", tree).env("PAGER", "cat")).exits(0);
+    for text in ["GIT-AUDIT(1)", "git audit [OPTIONS] <COMMAND>", "git-audit-log(1)"] {
+        assert!(done.stdout.contains(text), "no {text} in: {}", done.stdout);
+    }
+}
+
+#[test]
+fn man_names_what_it_wrote_and_what_it_could_not_write() {
+    let sandbox = Sandbox::empty();
+    let listed = sandbox.audit(&["man", "pages", "--json"]).exits(0).says("man1").json();
+    assert_eq!(listed["schema"], "git-audit/man/v1");
+    assert_eq!(listed["files"][0], sandbox.path("pages/git-audit.1").to_str().unwrap());
+    let path = sandbox.write("taken", "");
+    sandbox.audit(&["man", "taken"]).exits(1).says(path.to_str().unwrap());
+    sandbox.audit(&["man", "--json"]).exits(2).says("DIR");
 }

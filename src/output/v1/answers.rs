@@ -1,5 +1,7 @@
 //! Answers that are not entries.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::entry::TaskId;
@@ -162,5 +164,20 @@ impl CountAnswer {
     /// The answer `total`.
     pub fn new(total: usize, coverage: &Coverage) -> Self {
         Self { schema: "git-audit/count/v1", total, coverage: coverage.into() }
+    }
+}
+
+/// `git-audit/man/v1`:
+/// - `files`: the paths of the manual pages that were written
+#[derive(Debug, Serialize)]
+pub struct ManAnswer<'r> {
+    schema: &'static str,
+    files: &'r [Cow<'r, str>],
+}
+
+impl<'r> ManAnswer<'r> {
+    /// The answer to `man DIR`.
+    pub fn new(files: &'r [Cow<'r, str>]) -> Self {
+        Self { schema: "git-audit/man/v1", files }
     }
 }

@@ -7,7 +7,7 @@ mod list;
 mod stats;
 mod writing;
 
-pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, PathAnswer, RecordAnswer};
+pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, ManAnswer, PathAnswer, RecordAnswer};
 pub use entry::{EntryAnswer, ShowAnswer};
 pub use list::{ItemAnswer, ListTail};
 pub use stats::{GroupAnswer, IndexAnswer, StatsAnswer};
