@@ -199,9 +199,6 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
-    let lenient = matches!(&cli.command, Command::Record(args) if args.is_best_effort());
-    let place = match environment::place(&cli.directory, lenient) {
-fn run(cli: Cli, messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
     let place = match environment::place(&cli.directory, cli.command.is_lenient()) {
         Ok(place) => place,
         Err(error) => return Err((error, messages)),
