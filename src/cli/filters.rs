@@ -119,7 +119,8 @@ fn name(text: &str) -> std::result::Result<String, String> {
 pub(super) fn event_type(text: &str) -> std::result::Result<String, String> {
     let mut characters = text.chars();
     let begins = characters.next().is_some_and(|first| first.is_ascii_lowercase());
-    let goes_on = |next: char| next.is_ascii_lowercase() || next.is_ascii_digit() || matches!(next, '_' | '.');
+    let goes_on =
+        |next: char| next.is_ascii_lowercase() || next.is_ascii_digit() || matches!(next, '_' | '.');
     if begins && characters.all(goes_on) {
         return Ok(text.to_owned());
     }
@@ -127,7 +128,8 @@ pub(super) fn event_type(text: &str) -> std::result::Result<String, String> {
 }
 
 fn artifact(text: &str) -> std::result::Result<String, String> {
-    let kinds = || format!("expected TYPE:VALUE, with TYPE one of {}", RefType::ALL.map(RefType::as_str).join(", "));
+    let kinds =
+        || format!("expected TYPE:VALUE, with TYPE one of {}", RefType::ALL.map(RefType::as_str).join(", "));
     let (kind, value) = text.split_once(':').ok_or_else(kinds)?;
     ref_type_of(kind).ok_or_else(kinds)?;
     name(value).map(|_| text.to_owned())

@@ -10,13 +10,15 @@ use crate::output::stats;
 
 /// Look at the query index, or build it anew
 #[derive(Args)]
-#[command(after_help = "The index answers queries sooner. It is made from the history by the first query, follows it by itself, and can be
+#[command(
+    after_help = "The index answers queries sooner. It is made from the history by the first query, follows it by itself, and can be
 deleted at any time. Other programs may read its views: docs/INDEX.md.
 
 Examples:
   git audit index status
   git audit index rebuild
-  sqlite3 -readonly \"$(git audit index path)\" 'select * from tasks limit 3'")]
+  sqlite3 -readonly \"$(git audit index path)\" 'select * from tasks limit 3'"
+)]
 pub(super) struct IndexArgs {
     #[command(subcommand)]
     action: Action,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::filters::{FilterArgs, StatusArg, event_type, ref_type};
 use super::listing::PageArgs;
-use super::{Done, Session, task_id};
+use super::{Done, KnownTask, Session, task_id};
 use crate::entry::items::MIN_COMMIT_PREFIX;
 use crate::entry::{Filter, Items, RefType, TaskId};
 use crate::error::{Error, Result};
@@ -14,7 +14,7 @@ use crate::output::List;
 #[derive(Args)]
 struct OfArgs {
     /// Only of this task
-    #[arg(long, value_name = "TASK_ID", value_parser = task_id)]
+    #[arg(long, value_name = "TASK_ID", value_parser = task_id, add = KnownTask)]
     task: Vec<TaskId>,
     #[command(flatten)]
     status: StatusArg,
@@ -57,9 +57,10 @@ fn reference(text: &str) -> std::result::Result<String, String> {
 impl ArtifactsArgs {
     pub fn run(self, session: &mut Session) -> Done {
         let filter = self.of.resolve(session)?;
-        let short = self.reference.iter().find(|wanted| {
-            wanted.len() < MIN_COMMIT_PREFIX && self.kind == [RefType::Commit]
-        });
+        let short = self
+            .reference
+            .iter()
+            .find(|wanted| wanted.len() < MIN_COMMIT_PREFIX && self.kind == [RefType::Commit]);
         if let Some(short) = short {
             return Err(Error::Usage(format!(
                 "`{short}` is too short for a commit: give at least {MIN_COMMIT_PREFIX} digits"
@@ -72,13 +73,15 @@ impl ArtifactsArgs {
 
 /// List what happened while tasks ran
 #[derive(Args)]
-#[command(after_help = "Filters are of the task; --repo-id and --event-type (the same as --type) also of the event itself.
+#[command(
+    after_help = "Filters are of the task; --repo-id and --event-type (the same as --type) also of the event itself.
 The events of a task stand in the order in which they happened.
 
 Examples:
   git audit events --task deploy-42
   git audit events --type repo_push --days 7
-  git audit events --level error --since monday --json")]
+  git audit events --level error --since monday --json"
+)]
 pub(super) struct EventsArgs {
     /// Only of this type: repo_commit, phase_started …
     #[arg(long = "type", value_name = "TYPE", value_parser = event_type)]
@@ -102,13 +105,15 @@ impl EventsArgs {
 
 /// List the results of tasks' steps
 #[derive(Args)]
-#[command(after_help = "Filters are of the task; --worker, --correlation and --min-duration are of the step itself: its own worker and
+#[command(
+    after_help = "Filters are of the task; --worker, --correlation and --min-duration are of the step itself: its own worker and
 correlation, else the task's.
 
 Examples:
   git audit steps --task deploy-42
   git audit steps --failed --days 7
-  git audit steps --worker worker-3 --min-duration 30s")]
+  git audit steps --worker worker-3 --min-duration 30s"
+)]
 pub(super) struct StepsArgs {
     /// Only the step of this id
     #[arg(long, value_name = "STEP_ID", value_parser = reference)]

@@ -69,10 +69,15 @@ fn limit(text: &str) -> std::result::Result<Limit, String> {
 impl PageArgs {
     /// Answers with the entries that fit, or with their items.
     pub fn list(self, session: &mut Session, list: List, filter: Filter, items: Option<Items>) -> Done {
-        let fields = self.fields.iter().map(|field| Field::parse(list, field)).collect::<std::result::Result<Vec<_>, _>>();
+        let fields = self
+            .fields
+            .iter()
+            .map(|field| Field::parse(list, field))
+            .collect::<std::result::Result<Vec<_>, _>>();
         let fields = fields.map_err(Error::Usage)?;
         self.way.say_times(session, &filter);
-        let page = Page { limit: self.limit.0, offset: self.offset, after: self.after, reverse: self.reverse };
+        let page =
+            Page { limit: self.limit.0, offset: self.offset, after: self.after, reverse: self.reverse };
         let page = if self.count { Page { limit: Some(0), ..Page::default() } } else { page };
         let count_all = self.count || session.printer.format == Format::Json;
         let query = Query { filter, items, page, count_all, no_index: self.way.no_index };
@@ -83,7 +88,9 @@ impl PageArgs {
         let mut progress = Progress::new(messages);
         let mut printer = ListPrinter::new(printer, list, Some(fields).filter(|fields| !fields.is_empty()));
         let answered =
-            query::run(context, &query, &mut |news| progress.tell(news), &mut |entry, positions| printer.entry(entry, positions))?;
+            query::run(context, &query, &mut |news| progress.tell(news), &mut |entry, positions| {
+                printer.entry(entry, positions)
+            })?;
         if !self.count {
             printer.end(&query.page, &answered)?;
         }
@@ -156,7 +163,9 @@ fn say_what_is_not_shown(session: &mut Session, list: List, page: &Page, answere
     } else if let (true, Some(cursor)) = (answered.more, &answered.cursor) {
         let end = page.offset.saturating_add(page.limit.unwrap_or(0));
         let next = if page.after.is_some() { format!("--after {cursor}") } else { format!("--offset {end}") };
-        session.messages.note(&format!("there are more: continue with `{next}`, or see all with `--limit all`"));
+        session
+            .messages
+            .note(&format!("there are more: continue with `{next}`, or see all with `--limit all`"));
     }
     Ok(())
 }
@@ -195,7 +204,9 @@ impl<'m> Progress<'m> {
 
 fn bar(entries: u64) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(entries), ProgressDrawTarget::stderr_with_hz(5));
-    let style = ProgressStyle::with_template("building the index {wide_bar} {human_pos} of {human_len} entries, {eta} left");
+    let style = ProgressStyle::with_template(
+        "building the index {wide_bar} {human_pos} of {human_len} entries, {eta} left",
+    );
     if let Ok(style) = style {
         bar.set_style(style);
     }

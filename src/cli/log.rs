@@ -39,12 +39,14 @@ const DAYS: u32 = 7;
 
 /// List tasks that failed, by default in the last 7 days
 #[derive(Args)]
-#[command(after_help = "The same as `git audit log --status failed --days 7`; --since, --until or --days say otherwise.
+#[command(
+    after_help = "The same as `git audit log --status failed --days 7`; --since, --until or --days say otherwise.
 
 Examples:
   git audit failures
   git audit failures --service billing --days 30
-  git audit failures --since 2026-11-01 --until 2026-11-07 --json")]
+  git audit failures --since 2026-11-01 --until 2026-11-07 --json"
+)]
 pub(super) struct FailuresArgs {
     #[command(flatten)]
     filters: FilterArgs,

@@ -14,14 +14,16 @@ use crate::output::{Format, stats};
 
 /// Count tasks, failures and how long they took, group by group
 #[derive(Args)]
-#[command(after_help = "A task that touched several services counts once for each. Days and weeks are the reader's own for people,
+#[command(
+    after_help = "A task that touched several services counts once for each. Days and weeks are the reader's own for people,
 and UTC's in json, jsonl and csv.
 
 Examples:
   git audit stats
   git audit stats --by service --days 30
   git audit stats --by plan --plan nightly          # how often does this plan fail?
-  git audit stats --by week --status failed --json")]
+  git audit stats --by week --status failed --json"
+)]
 pub(super) struct StatsArgs {
     /// What to group by
     #[arg(long, value_name = "GROUPING", default_value = "status", value_parser = grouping())]

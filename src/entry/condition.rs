@@ -20,7 +20,9 @@ impl Condition {
         let (pointer, value) =
             text.split_once('=').ok_or("expected /POINTER=VALUE, such as /metadata/ticket=OPS-7")?;
         if !pointer.starts_with('/') {
-            return Err(format!("`{pointer}` is no JSON pointer: it begins with `/`, such as /metadata/ticket"));
+            return Err(format!(
+                "`{pointer}` is no JSON pointer: it begins with `/`, such as /metadata/ticket"
+            ));
         }
         let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         if !escapes {

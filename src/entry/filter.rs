@@ -56,7 +56,9 @@ impl Filter {
             && self.facets.iter().all(|(facet, wanted)| {
                 facet.values(entry).iter().any(|value| wanted.iter().any(|want| want == value))
             })
-            && self.min_duration.is_none_or(|least| entry.duration().is_some_and(|duration| duration >= least))
+            && self
+                .min_duration
+                .is_none_or(|least| entry.duration().is_some_and(|duration| duration >= least))
             && (self.grep.is_empty() || self.grep.iter().any(|grep| grep.admits(entry)))
             && self.admits_conditions(entry)
     }

@@ -65,7 +65,8 @@ impl Grep {
 impl Term {
     fn parse(text: &str) -> Option<Self> {
         let words: Vec<_> = words(text).collect();
-        let is_prefix = text.trim_end().strip_suffix('*').is_some_and(|rest| rest.ends_with(char::is_alphanumeric));
+        let is_prefix =
+            text.trim_end().strip_suffix('*').is_some_and(|rest| rest.ends_with(char::is_alphanumeric));
         (!words.is_empty()).then_some(Self { words, is_prefix })
     }
 
@@ -95,12 +96,17 @@ pub fn for_each_text(entry: &Entry, each: &mut dyn FnMut(&str)) {
         for_each_scalar(outcome, each);
     }
     for event in entry.events.iter().flatten() {
-        let named = [Some(&event.event_type), event.level.as_ref(), event.repo_id.as_ref(), event.operation.as_ref()];
+        let named =
+            [Some(&event.event_type), event.level.as_ref(), event.repo_id.as_ref(), event.operation.as_ref()];
         let told = [event.status.as_ref(), event.commit_hash.as_ref(), event.error_message.as_ref()];
         let summaries = [event.git_status_summary.as_ref(), event.git_diff_summary.as_ref()];
         let texts = named.into_iter().chain(told).chain(summaries).flatten();
         texts.chain(event.files_changed.iter().flatten()).for_each(|text| each(text));
-        event.metadata.iter().flat_map(|metadata| metadata.values()).for_each(|value| for_each_scalar(value, each));
+        event
+            .metadata
+            .iter()
+            .flat_map(|metadata| metadata.values())
+            .for_each(|value| for_each_scalar(value, each));
         event.extra.values().for_each(|value| for_each_scalar(value, each));
     }
 }
@@ -136,7 +142,16 @@ mod tests {
 
     #[test]
     fn all_words_count_in_any_order_and_any_case() {
-        for query in ["roll", "WEB roll", "timed web 137", "été", "hello push", "service-07", "\"no space left\"", "dep*"] {
+        for query in [
+            "roll",
+            "WEB roll",
+            "timed web 137",
+            "été",
+            "hello push",
+            "service-07",
+            "\"no space left\"",
+            "dep*",
+        ] {
             assert!(finds(query), "{query}");
         }
         for query in ["rol", "roll nothing", "\"space no\"", "\"web timed\"", "ete", "ploy*", "failed"] {

@@ -39,28 +39,36 @@ impl Items {
     pub fn positions(&self, filter: &Filter, entry: &Entry) -> Vec<u32> {
         fn fitting<T>(list: Option<&[T]>, fits: impl Fn(&T) -> bool) -> Vec<u32> {
             let list = list.unwrap_or_default().iter().enumerate();
-            list.filter(|(_, item)| fits(item)).filter_map(|(position, _)| u32::try_from(position).ok()).collect()
+            list.filter(|(_, item)| fits(item))
+                .filter_map(|(position, _)| u32::try_from(position).ok())
+                .collect()
         }
         let asked = |facet, value: Option<&str>| filter.asks(facet, value);
         match self {
-            Self::Artifacts { types, references } => fitting(entry.artifacts.as_deref(), |artifact: &Artifact| {
-                (types.is_empty() || types.contains(&artifact.ref_type))
-                    && (references.is_empty() || references.iter().any(|wanted| artifact.is_named_by(wanted)))
-                    && asked(Facet::RepoId, artifact.repo_id.as_deref())
-                    && asked(Facet::Artifact, Some(&artifact.reference()))
-            }),
+            Self::Artifacts { types, references } => {
+                fitting(entry.artifacts.as_deref(), |artifact: &Artifact| {
+                    (types.is_empty() || types.contains(&artifact.ref_type))
+                        && (references.is_empty()
+                            || references.iter().any(|wanted| artifact.is_named_by(wanted)))
+                        && asked(Facet::RepoId, artifact.repo_id.as_deref())
+                        && asked(Facet::Artifact, Some(&artifact.reference()))
+                })
+            }
             Self::Events { levels } => fitting(entry.events.as_deref(), |event: &Event| {
                 (levels.is_empty() || event.level.as_ref().is_some_and(|level| levels.contains(level)))
                     && asked(Facet::RepoId, event.repo_id.as_deref())
                     && asked(Facet::EventType, Some(&event.event_type))
             }),
-            Self::Steps { step_ids, failed, min_duration_ms } => fitting(entry.steps.as_deref(), |step: &Step| {
-                (step_ids.is_empty() || step_ids.contains(&step.step_id))
-                    && (!failed || step.success == Some(false))
-                    && min_duration_ms.is_none_or(|least| step.execution_time_ms.is_some_and(|ms| ms >= least))
-                    && asked(Facet::Worker, step.worker(entry))
-                    && asked(Facet::Correlation, step.correlation(entry))
-            }),
+            Self::Steps { step_ids, failed, min_duration_ms } => {
+                fitting(entry.steps.as_deref(), |step: &Step| {
+                    (step_ids.is_empty() || step_ids.contains(&step.step_id))
+                        && (!failed || step.success == Some(false))
+                        && min_duration_ms
+                            .is_none_or(|least| step.execution_time_ms.is_some_and(|ms| ms >= least))
+                        && asked(Facet::Worker, step.worker(entry))
+                        && asked(Facet::Correlation, step.correlation(entry))
+                })
+            }
         }
     }
 }

@@ -106,7 +106,12 @@ impl Stats {
     }
 
     /// Counts a task. `keys`: its groups; a task without any is in the group `None`.
-    pub fn add<'k>(&mut self, keys: impl IntoIterator<Item = &'k str>, status: Status, duration_ms: Option<u64>) {
+    pub fn add<'k>(
+        &mut self,
+        keys: impl IntoIterator<Item = &'k str>,
+        status: Status,
+        duration_ms: Option<u64>,
+    ) {
         let mut named = false;
         for key in keys {
             named = true;
@@ -157,7 +162,10 @@ mod tests {
         let (all, groups) = stats.finish();
         let (key, ann) = &groups[0];
         assert_eq!((key.as_deref(), ann.total(), ann.failure_rate()), (Some("ann"), 20, 0.25));
-        assert_eq!((ann.percentile_ms(50), ann.percentile_ms(95), ann.percentile_ms(100)), (Some(100), Some(190), Some(200)));
+        assert_eq!(
+            (ann.percentile_ms(50), ann.percentile_ms(95), ann.percentile_ms(100)),
+            (Some(100), Some(190), Some(200))
+        );
         assert_eq!((groups[1].0.as_ref(), groups[1].1.percentile_ms(50)), (None, None));
         assert_eq!((all.total(), all.ended(Status::Failed)), (21, 5));
     }

@@ -95,8 +95,10 @@ fn ago(words: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
 /// It is none; a sentence.
 pub fn duration(text: &str) -> Result<TimeDelta, String> {
     let words = text.trim().to_ascii_lowercase();
-    let refused = || format!("`{}` is no length of time; use 250ms, 90s, 5m, 1.5h, 2d", super::text::visible(text));
-    let unit_at = words.find(|character: char| !character.is_ascii_digit() && character != '.').ok_or_else(refused)?;
+    let refused =
+        || format!("`{}` is no length of time; use 250ms, 90s, 5m, 1.5h, 2d", super::text::visible(text));
+    let unit_at =
+        words.find(|character: char| !character.is_ascii_digit() && character != '.').ok_or_else(refused)?;
     let unit_ms = match words[unit_at..].trim_start() {
         "ms" | "millisecond" | "milliseconds" => 1,
         "s" | "sec" | "secs" | "second" | "seconds" => 1000,

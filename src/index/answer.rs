@@ -76,7 +76,8 @@ impl Index {
     pub fn total(&self, question: Question<'_>) -> Result<u64, Failure> {
         let Some(places) = question.places(&self.connection)? else { return Ok(0) };
         let text = format!("SELECT count(*) FROM ({})", places.text);
-        let total: i64 = self.connection.query_row(&text, params_from_iter(places.values), |row| row.get(0))?;
+        let total: i64 =
+            self.connection.query_row(&text, params_from_iter(places.values), |row| row.get(0))?;
         Ok(u64::try_from(total).unwrap_or(0))
     }
 
@@ -104,11 +105,17 @@ impl Index {
         page.push(")", []);
         if let Some((place, position)) = after {
             let beyond = if slice.reverse { "<" } else { ">" };
-            page.push(&format!(" WHERE (p {beyond} ? OR (p = ? AND position > ?))"), [place.into(), place.into(), i64::from(position).into()]);
+            page.push(
+                &format!(" WHERE (p {beyond} ? OR (p = ? AND position > ?))"),
+                [place.into(), place.into(), i64::from(position).into()],
+            );
         }
         page.push(&format!(" ORDER BY p {order}, position"), []);
         let limit = slice.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
-        page.push(" LIMIT ? OFFSET ?", [limit.into(), i64::try_from(slice.offset).unwrap_or(i64::MAX).into()]);
+        page.push(
+            " LIMIT ? OFFSET ?",
+            [limit.into(), i64::try_from(slice.offset).unwrap_or(i64::MAX).into()],
+        );
         let text = format!(
             "SELECT {COLUMNS}, page.p, page.position FROM ({}) page CROSS JOIN entries e ON e.p = page.p ORDER BY page.p {order}, page.position",
             page.text
@@ -147,7 +154,9 @@ impl Index {
         day_of: &dyn Fn(DateTime<Utc>) -> NaiveDate,
         stats: &mut Stats,
     ) -> Result<(), Failure> {
-        let Some(places) = (Question { filter, items: None }).places(&self.connection)? else { return Ok(()) };
+        let Some(places) = (Question { filter, items: None }).places(&self.connection)? else {
+            return Ok(());
+        };
         let key = match grouping {
             Grouping::Status => "path",
             Grouping::Day | Grouping::Week => "timestamp",
@@ -163,7 +172,8 @@ impl Index {
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query(params_from_iter(places.values))?;
         while let Some(row) = rows.next()? {
-            let status = usize::try_from(row.get::<_, i64>(0)?).ok().and_then(|number| Status::ALL.get(number));
+            let status =
+                usize::try_from(row.get::<_, i64>(0)?).ok().and_then(|number| Status::ALL.get(number));
             let status = *status.ok_or(Failure::Wrong)?;
             let duration: Option<i64> = row.get(1)?;
             let duration_ms = duration.map(|nanoseconds| u64::try_from(nanoseconds / 1_000_000).unwrap_or(0));
@@ -200,8 +210,9 @@ impl Index {
     }
 
     fn place_of(&self, commit: CommitId, task_id: &str) -> Result<Option<i64>, Failure> {
-        let mut statement =
-            self.connection.prepare("SELECT p FROM entries WHERE task_id = ?1 COLLATE NOCASE AND commit_id = ?2")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT p FROM entries WHERE task_id = ?1 COLLATE NOCASE AND commit_id = ?2")?;
         let mut rows = statement.query(rusqlite::params![task_id, commit.as_bytes()])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }

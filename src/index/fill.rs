@@ -96,7 +96,15 @@ impl<'c> Filler<'c> {
         let Statements { artifact, event, step, .. } = &mut self.statements;
         for (position, one) in (0_i64..).zip(&entry.artifacts) {
             let (kind, created_at) = (one.ref_type.as_str(), text(one.created_at));
-            artifact.execute(params![p, position, one.repo_id, kind, one.ref_value, one.summary, created_at])?;
+            artifact.execute(params![
+                p,
+                position,
+                one.repo_id,
+                kind,
+                one.ref_value,
+                one.summary,
+                created_at
+            ])?;
         }
         for (position, one) in (0_i64..).zip(&entry.events) {
             let seq = i64::try_from(one.seq).unwrap_or(i64::MAX);

@@ -198,8 +198,11 @@ impl Home {
         let reading = |immutable: &str| {
             let path = self.file.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            let connection = Connection::open_with_flags(format!("file:{path}?mode=ro{immutable}"), flags).ok()?;
-            if !schema::is_ours(&connection).ok()? || Meta::load(&connection).ok()?.boundary != view.boundary().to_string() {
+            let connection =
+                Connection::open_with_flags(format!("file:{path}?mode=ro{immutable}"), flags).ok()?;
+            if !schema::is_ours(&connection).ok()?
+                || Meta::load(&connection).ok()?.boundary != view.boundary().to_string()
+            {
                 return None;
             }
             Index::at(connection, view.head(), 0).ok()?
@@ -211,7 +214,8 @@ impl Home {
 
     /// How the index stands to the ledger.
     pub fn report(&self, ledger: &Ledger, view: &View<'_>) -> Report {
-        let sizes = ["", COMPANIONS[0]].map(|end| fs::metadata(beside(&self.file, end)).map_or(0, |found| found.len()));
+        let sizes = ["", COMPANIONS[0]]
+            .map(|end| fs::metadata(beside(&self.file, end)).map_or(0, |found| found.len()));
         let missing = Report {
             path: self.file.clone(),
             state: State::Missing,

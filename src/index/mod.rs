@@ -130,7 +130,9 @@ impl Index {
             match home.current(ledger, view, watch) {
                 Ok(index) if index.has_gaps()? => return Err(Failure::Gaps),
                 Ok(index) => return Ok(index),
-                Err(failure @ (Failure::Ledger(_) | Failure::Busy | Failure::Moving | Failure::Gaps)) => return Err(failure),
+                Err(failure @ (Failure::Ledger(_) | Failure::Busy | Failure::Moving | Failure::Gaps)) => {
+                    return Err(failure);
+                }
                 Err(failure) => first = first.or(Some(failure)),
             }
         }
@@ -166,7 +168,10 @@ impl Index {
         let homes = Home::all(ledger);
         let reports: Vec<_> = homes.iter().map(|home| home.report(ledger, &view)).collect();
         let there = reports.iter().position(|report| report.state != State::Missing);
-        reports.into_iter().nth(there.unwrap_or(0)).ok_or_else(|| Error::Damaged("no place for an index".into()))
+        reports
+            .into_iter()
+            .nth(there.unwrap_or(0))
+            .ok_or_else(|| Error::Damaged("no place for an index".into()))
     }
 
     /// Entries that were added to it for this query.

@@ -80,13 +80,20 @@ fn entries(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<
         return Ok(None);
     }
     let by_text = !filter.grep.is_empty();
-    let is_plain = filter.tasks.is_empty() && names.is_empty() && filter.statuses.is_empty() && filter.since.is_none() && filter.before.is_none();
+    let is_plain = filter.tasks.is_empty()
+        && names.is_empty()
+        && filter.statuses.is_empty()
+        && filter.since.is_none()
+        && filter.before.is_none();
     if is_plain && !by_text && filter.min_duration.is_none() {
         return Ok(Some(None));
     }
     let mut sql = if !filter.tasks.is_empty() {
         let mut sql = Sql::new("SELECT f.p FROM entries f WHERE ");
-        sql.is_one_of("f.task_id COLLATE NOCASE", filter.tasks.iter().map(|task| Value::from(task.to_string())));
+        sql.is_one_of(
+            "f.task_id COLLATE NOCASE",
+            filter.tasks.iter().map(|task| Value::from(task.to_string())),
+        );
         sql.push(" AND ", []);
         sql.is_one_of("f.task_id", filter.tasks.iter().map(|task| Value::from(task.to_string())));
         if by_text {
@@ -96,7 +103,8 @@ fn entries(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<
         sql.push(" AND ", []);
         sql
     } else if by_text {
-        let mut sql = Sql::new("SELECT f.p FROM texts JOIN entries f ON f.p = texts.rowid WHERE texts MATCH ? AND ");
+        let mut sql =
+            Sql::new("SELECT f.p FROM texts JOIN entries f ON f.p = texts.rowid WHERE texts MATCH ? AND ");
         sql.values.push(match_expression(&filter.grep).into());
         sql
     } else {
@@ -129,11 +137,16 @@ fn entries(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<
 }
 
 /// The numbers of the values, those that are known, and how many entries they have in all.
-fn known_names(connection: &Connection, facet: Facet, wanted: &[String]) -> rusqlite::Result<(Vec<i64>, i64)> {
+fn known_names(
+    connection: &Connection,
+    facet: Facet,
+    wanted: &[String],
+) -> rusqlite::Result<(Vec<i64>, i64)> {
     let mut statement = connection.prepare("SELECT id, uses FROM names WHERE facet = ?1 AND value = ?2")?;
     let (mut ids, mut uses) = (Vec::new(), 0);
     for value in wanted {
-        let found = statement.query_row(params![facet as u8, value], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
+        let found =
+            statement.query_row(params![facet as u8, value], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
         if let Some((id, used)) = found.optional()? {
             ids.push(id);
             uses += used;

@@ -132,8 +132,7 @@ fn write_all(connection: &mut Connection, steps: &mpsc::Receiver<Step>) -> std::
 }
 
 fn add_unreadable(connection: &Connection, commit: CommitId, why: &str) -> rusqlite::Result<()> {
-    let added =
-        connection.execute("INSERT INTO unreadable VALUES (?1, ?2)", params![commit.as_bytes(), why]);
+    let added = connection.execute("INSERT INTO unreadable VALUES (?1, ?2)", params![commit.as_bytes(), why]);
     added.map(drop)
 }
 
@@ -151,7 +150,8 @@ fn follow_changes(
     from: CommitId,
     meta: &mut Meta,
 ) -> std::result::Result<(), Failure> {
-    let mut entries = connection.prepare("SELECT p, commit_id, blob_id, warning FROM entries WHERE task_id = ?1 COLLATE NOCASE")?;
+    let mut entries = connection
+        .prepare("SELECT p, commit_id, blob_id, warning FROM entries WHERE task_id = ?1 COLLATE NOCASE")?;
     let mut mark = connection.prepare("UPDATE entries SET warning = ?2 WHERE p = ?1")?;
     let mut failed = Ok(());
     view.changes_since(from, &mut |change| {
@@ -167,10 +167,14 @@ fn follow_changes(
                 let (place, warning): (i64, Option<String>) = (row.get(0)?, row.get(3)?);
                 let Some(commit) = CommitId::from_bytes(row.get_ref(1)?.as_blob()?) else { continue };
                 let said = changed_since(task_id, commit);
-                let is_shown = change.after.is_some_and(|after| row.get_ref(2).is_ok_and(|blob| blob.as_blob() == Ok(after.as_bytes())));
+                let is_shown = change.after.is_some_and(|after| {
+                    row.get_ref(2).is_ok_and(|blob| blob.as_blob() == Ok(after.as_bytes()))
+                });
                 match warning {
                     None if !is_shown => mark.execute(params![place, said])?,
-                    Some(warning) if is_shown && warning == said => mark.execute(params![place, None::<String>])?,
+                    Some(warning) if is_shown && warning == said => {
+                        mark.execute(params![place, None::<String>])?
+                    }
                     _ => 0,
                 };
             }
@@ -188,7 +192,9 @@ pub fn is_readable_now(connection: &Connection, view: &mut View<'_>) -> std::res
     let mut statement = connection.prepare("SELECT commit_id FROM unreadable")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let Some(commit) = CommitId::from_bytes(row.get_ref(0)?.as_blob().unwrap_or_default()) else { continue };
+        let Some(commit) = CommitId::from_bytes(row.get_ref(0)?.as_blob().unwrap_or_default()) else {
+            continue;
+        };
         let recorded: Option<Recorded> = view.recorded_in(commit)?;
         if recorded.is_some_and(|recorded| view.load_entry(&recorded).is_ok()) {
             return Ok(true);

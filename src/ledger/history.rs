@@ -185,8 +185,7 @@ impl<'r> History<'r> {
         match self.objects.try_read(parent, ObjectType::Commit)? {
             Some(bytes) => Ok(Some(Commit::parse(parent, &bytes)?)),
             None if self.shallow.contains(&id) => {
-                self.incomplete =
-                    Some(format!("shallow clone: the history before commit {id} is not here"));
+                self.incomplete = Some(format!("shallow clone: the history before commit {id} is not here"));
                 Ok(None)
             }
             None => Err(Error::Damaged(format!("commit {parent}, the parent of {id}, is missing"))),

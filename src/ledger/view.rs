@@ -252,7 +252,9 @@ impl<'r> View<'r> {
         let warning = if intact(&bytes) {
             changed_since(task_id.as_str(), recorded.commit)
         } else {
-            format!("the entry of task {task_id} (commit {short}) does not have the digest that its commit states")
+            format!(
+                "the entry of task {task_id} (commit {short}) does not have the digest that its commit states"
+            )
         };
         Ok(Stored { warning: Some(warning), path, blob: BlobId(blob), bytes })
     }

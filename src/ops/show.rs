@@ -46,5 +46,8 @@ pub fn run(context: &Context, task_id: &TaskId) -> Result<ShowOutcome> {
         Error::Damaged(format!("{} in the ledger is not a valid entry: {invalid}", stored.path))
     })?;
     let coverage = Coverage { head: view.head(), entries: view.count()?, incomplete: view.incomplete() };
-    Ok(ShowOutcome { entry: LoggedEntry { entry, recorded: recorded.as_ref().map(Into::into), stored }, coverage })
+    Ok(ShowOutcome {
+        entry: LoggedEntry { entry, recorded: recorded.as_ref().map(Into::into), stored },
+        coverage,
+    })
 }

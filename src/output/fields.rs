@@ -129,7 +129,10 @@ impl Field {
         let found = known(list).iter().find(|(name, _)| *name == text);
         found.map(|(name, pointer)| Self::new(name, pointer)).ok_or_else(|| {
             let names: Vec<_> = known(list).iter().map(|(name, _)| *name).collect();
-            format!("no field `{text}`; there are {}, or any JSON pointer such as /metadata/ticket", names.join(", "))
+            format!(
+                "no field `{text}`; there are {}, or any JSON pointer such as /metadata/ticket",
+                names.join(", ")
+            )
         })
     }
 

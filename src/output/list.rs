@@ -276,8 +276,10 @@ impl<'p> ListPrinter<'p> {
                 let states = [&step.from_state, &step.to_state].map(|state| state.as_deref().unwrap_or("?"));
                 let moved = step.from_state.is_some() || step.to_state.is_some();
                 let moved = if moved { states.join(" → ") } else { String::new() };
-                let what: Vec<_> =
-                    [step.name.as_deref().unwrap_or_default(), &moved].into_iter().filter(|part| !part.is_empty()).collect();
+                let what: Vec<_> = [step.name.as_deref().unwrap_or_default(), &moved]
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .collect();
                 vec![
                     time(None),
                     task,

@@ -35,7 +35,9 @@ pub fn stats(printer: &mut Printer, by: Grouping, outcome: &StatsOutcome, limit:
     let groups = || outcome.groups.iter().take(limit).map(|(key, group)| (key.as_deref(), group));
     match printer.format {
         Format::Json => printer.json(&StatsAnswer::new(by, outcome, limit)),
-        Format::Jsonl => groups().try_for_each(|(key, group)| printer.json_line(&GroupAnswer::new(key, group))),
+        Format::Jsonl => {
+            groups().try_for_each(|(key, group)| printer.json_line(&GroupAnswer::new(key, group)))
+        }
         Format::Csv => {
             printer.csv_row(&[
                 by.as_str(),
@@ -183,6 +185,9 @@ mod tests {
 
     #[test]
     fn durations_read_in_two_units() {
-        assert_eq!([0, 950, 1500, 61_000, 3_723_000].map(duration), ["0ms", "950ms", "1.5s", "1m 01s", "1h 02m"]);
+        assert_eq!(
+            [0, 950, 1500, 61_000, 3_723_000].map(duration),
+            ["0ms", "950ms", "1.5s", "1m 01s", "1h 02m"]
+        );
     }
 }

@@ -24,7 +24,8 @@ pub(super) fn run(
     let whole = super::Page::default();
     let mut pager = Pager::new(if asks_entries { page } else { &whole });
     if !asks_entries {
-        slice.after = page.after.as_ref().map(|cursor| (cursor.commit, cursor.task_id.as_str(), cursor.position));
+        slice.after =
+            page.after.as_ref().map(|cursor| (cursor.commit, cursor.task_id.as_str(), cursor.position));
         slice.offset = page.offset;
         // One more tells whether there is more.
         slice.limit = page.limit.map(|limit| limit.saturating_add(1));

@@ -71,7 +71,9 @@ impl Cursor {
     /// It is none; a sentence.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let parts: Vec<_> = text.split(':').collect();
-        let [commit, task_id, position] = parts[..] else { return Err("not a cursor of an earlier answer".into()) };
+        let [commit, task_id, position] = parts[..] else {
+            return Err("not a cursor of an earlier answer".into());
+        };
         Ok(Self {
             commit: CommitId::parse(commit).ok_or("not a cursor of an earlier answer")?,
             task_id: TaskId::new(task_id)?,
@@ -117,21 +119,20 @@ pub type Each<'e> = dyn FnMut(LoggedEntry, &[u32]) -> Result<()> + 'e;
 ///
 /// # Errors
 /// No ledger; the history cannot be read; the cursor is of another ledger; `each` failed.
-pub fn run(context: &Context, query: &Query, watch: &mut dyn FnMut(News), each: &mut Each<'_>) -> Result<Answered> {
+pub fn run(
+    context: &Context,
+    query: &Query,
+    watch: &mut dyn FnMut(News),
+    each: &mut Each<'_>,
+) -> Result<Answered> {
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
-    answer(
-        &ledger,
-        &mut view,
-        query.no_index,
-        watch,
-        |index, view, handed_over| {
-            indexed::run(index, view, query, &mut |entry, positions| {
-                *handed_over = true;
-                each(entry, positions)
-            })
-        },
-    )
+    answer(&ledger, &mut view, query.no_index, watch, |index, view, handed_over| {
+        indexed::run(index, view, query, &mut |entry, positions| {
+            *handed_over = true;
+            each(entry, positions)
+        })
+    })
     .unwrap_or_else(|way| walk::run(&mut view, query, each).map(|answered| Answered { way, ..answered }))
 }
 
@@ -173,7 +174,13 @@ fn answer<'l, A>(
 }
 
 /// What an answer rests on. A commit that was amended or squashed can hold entries that its message does not name.
-fn coverage(view: &View<'_>, named: u64, held: Option<u64>, incomplete: Option<String>, unreadable: usize) -> Coverage {
+fn coverage(
+    view: &View<'_>,
+    named: u64,
+    held: Option<u64>,
+    incomplete: Option<String>,
+    unreadable: usize,
+) -> Coverage {
     let unreadable = (unreadable > 0).then(|| format!("{unreadable} of the entries could not be read"));
     let unnamed = held.filter(|held| *held > named).map(|held| {
         format!("the ledger holds {held} entries, its commits name {named}: some commit was rewritten")

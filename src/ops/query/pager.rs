@@ -19,7 +19,14 @@ pub(super) struct Pager<'p> {
 
 impl<'p> Pager<'p> {
     pub fn new(page: &'p Page) -> Self {
-        Self { ahead: page.after.as_ref(), offset: page.offset, left: page.limit, total: 0, more: false, last: None }
+        Self {
+            ahead: page.after.as_ref(),
+            offset: page.offset,
+            left: page.limit,
+            total: 0,
+            more: false,
+            last: None,
+        }
     }
 
     /// Takes note of an entry, and gives those of the positions of its items that are on the page. An entry that does

@@ -53,7 +53,10 @@ pub(super) fn run(view: &mut View<'_>, query: &Query, each: &mut Each<'_>) -> Re
 }
 
 pub(super) fn cursor_missing() -> Error {
-    Error::Usage("--after names no entry of this ledger: its history was rewritten, or the cursor is of another one".into())
+    Error::Usage(
+        "--after names no entry of this ledger: its history was rewritten, or the cursor is of another one"
+            .into(),
+    )
 }
 
 /// An entry of the history, and which of its items fit.

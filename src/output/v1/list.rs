@@ -56,7 +56,9 @@ impl ItemAnswer {
             List::Artifacts => {
                 answer.artifact = value(entry.artifacts.iter().flatten().nth(at).map(serde_json::to_value));
             }
-            List::Events => answer.event = value(entry.events.iter().flatten().nth(at).map(serde_json::to_value)),
+            List::Events => {
+                answer.event = value(entry.events.iter().flatten().nth(at).map(serde_json::to_value))
+            }
             List::Entries | List::Steps => {}
         }
         answer
