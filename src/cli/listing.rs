@@ -80,7 +80,9 @@ impl PageArgs {
             Page { limit: self.limit.0, offset: self.offset, after: self.after, reverse: self.reverse };
         let page = if self.count { Page { limit: Some(0), ..Page::default() } } else { page };
         let count_all = self.count || session.printer.format == Format::Json;
-        let query = Query { filter, items, page, count_all, no_index: self.way.no_index };
+        // A table is filled from what the index knows; whole entries are read from the ledger.
+        let headlines = list == List::Entries && session.printer.format == Format::Human && fields.is_empty();
+        let query = Query { filter, items, page, count_all, headlines, no_index: self.way.no_index };
         if !self.count {
             session.present();
         }
@@ -88,9 +90,7 @@ impl PageArgs {
         let mut progress = Progress::new(messages);
         let mut printer = ListPrinter::new(printer, list, Some(fields).filter(|fields| !fields.is_empty()));
         let answered =
-            query::run(context, &query, &mut |news| progress.tell(news), &mut |entry, positions| {
-                printer.entry(entry, positions)
-            })?;
+            query::run(context, &query, &mut |news| progress.tell(news), &mut |found| printer.add(found))?;
         if !self.count {
             printer.end(&query.page, &answered)?;
         }

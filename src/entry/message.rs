@@ -103,6 +103,10 @@ impl Verdict {
     }
 }
 
+/// [`trailer::TASK`] as it begins the trailers, and as it stands further down.
+const TASK_TRAILER: &str = "Audit-Task: ";
+const NEXT_TASK_TRAILER: &str = "\nAudit-Task: ";
+
 /// What a commit message says about the entry that the commit adds.
 #[derive(Clone, Debug)]
 pub struct Summary<'m> {
@@ -129,9 +133,12 @@ impl<'m> Summary<'m> {
         }
         let summary = Self { task_id, status, timestamp, trailers: rest };
         // Somebody's own commit with such a subject, or several of ours in one, has not this shape.
-        let names_one_task = summary.values(trailer::TASK).eq([task_id]);
+        let named = rest.strip_prefix('\n').and_then(|rest| rest.strip_prefix(TASK_TRAILER));
+        let names_one_task = named.and_then(|rest| rest.split_once('\n')).is_some_and(|(first, others)| {
+            first == task_id && !others.starts_with(TASK_TRAILER) && !others.contains(NEXT_TASK_TRAILER)
+        });
         let ends_in_digest =
-            rest.trim_end().lines().last().is_some_and(|line| line.starts_with(trailer::DIGEST));
+            rest.trim_end().rsplit('\n').next().is_some_and(|line| line.starts_with(trailer::DIGEST));
         (names_one_task && ends_in_digest).then_some(summary)
     }
 

@@ -6,7 +6,7 @@ use rusqlite::{Row, params_from_iter};
 use super::question::{Question, Sql};
 use super::{Failure, Index};
 use crate::entry::stats::{Grouping, Stats};
-use crate::entry::{Filter, Status, Timestamp};
+use crate::entry::{Filter, Headline, Status, TaskId, Timestamp};
 use crate::ledger::{BlobId, CommitId};
 
 /// Which part of the answer is wanted.
@@ -20,6 +20,8 @@ pub struct Slice<'s> {
     pub limit: Option<usize>,
     /// Oldest entry first. Items of one entry always stand in their own order.
     pub reverse: bool,
+    /// With what a list shows of an entry.
+    pub headlines: bool,
 }
 
 /// An entry as the index knows it.
@@ -39,9 +41,13 @@ pub struct IndexedEntry {
     pub warning: Option<String>,
     /// Positions of the items that fit; 0 for the entry itself.
     pub positions: Vec<u32>,
+    /// What a list shows of it, where that was asked for.
+    pub headline: Option<Headline>,
 }
 
-const COLUMNS: &str = "e.task_id, e.commit_id, e.recorded_at, e.path, e.blob_id, e.warning";
+const COLUMNS: &str =
+    "page.p, page.position, e.task_id, e.commit_id, e.recorded_at, e.path, e.blob_id, e.warning";
+const HEADLINE_COLUMNS: &str = ", e.status, e.timestamp, e.agent_id, e.services, e.what";
 
 impl Index {
     /// Entries that the history has, as far as the index could read them.
@@ -116,19 +122,20 @@ impl Index {
             " LIMIT ? OFFSET ?",
             [limit.into(), i64::try_from(slice.offset).unwrap_or(i64::MAX).into()],
         );
+        let more = if slice.headlines { HEADLINE_COLUMNS } else { "" };
         let text = format!(
-            "SELECT {COLUMNS}, page.p, page.position FROM ({}) page CROSS JOIN entries e ON e.p = page.p ORDER BY page.p {order}, page.position",
+            "SELECT {COLUMNS}{more} FROM ({}) page CROSS JOIN entries e ON e.p = page.p ORDER BY page.p {order}, page.position",
             page.text
         );
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query(params_from_iter(page.values))?;
         let mut pending: Option<(i64, IndexedEntry)> = None;
         while let Some(row) = rows.next()? {
-            let (place, position): (i64, u32) = (row.get(6)?, row.get(7)?);
+            let (place, position): (i64, u32) = (row.get(0)?, row.get(1)?);
             match &mut pending {
                 Some((same, entry)) if *same == place => entry.positions.push(position),
                 _ => {
-                    let next = (place, indexed(row, position)?);
+                    let next = (place, indexed(row, position, slice.headlines)?);
                     if let Some((_, entry)) = pending.replace(next)
                         && !each(entry)
                     {
@@ -172,9 +179,7 @@ impl Index {
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query(params_from_iter(places.values))?;
         while let Some(row) = rows.next()? {
-            let status =
-                usize::try_from(row.get::<_, i64>(0)?).ok().and_then(|number| Status::ALL.get(number));
-            let status = *status.ok_or(Failure::Wrong)?;
+            let status = status(row.get(0)?)?;
             let duration: Option<i64> = row.get(1)?;
             let duration_ms = duration.map(|nanoseconds| u64::try_from(nanoseconds / 1_000_000).unwrap_or(0));
             let key = row.get_ref(2)?.as_str_or_null().map_err(|_| Failure::Wrong)?;
@@ -185,10 +190,7 @@ impl Index {
                     stats.add([grouping.of_day(day_of(ended_at)).as_str()], status, duration_ms);
                 }
                 Grouping::Service => {
-                    let services: Vec<String> = match key {
-                        Some(json) => serde_json::from_str(json).map_err(|_| Failure::Wrong)?,
-                        None => Vec::new(),
-                    };
+                    let services = services(key)?;
                     stats.add(distinct(&services), status, duration_ms);
                 }
                 Grouping::Agent | Grouping::Plan | Grouping::Intent => stats.add(key, status, duration_ms),
@@ -226,15 +228,37 @@ fn distinct(services: &[String]) -> Vec<&str> {
     distinct
 }
 
-fn indexed(row: &Row<'_>, position: u32) -> Result<IndexedEntry, Failure> {
+fn indexed(row: &Row<'_>, position: u32, headlines: bool) -> Result<IndexedEntry, Failure> {
     let id = |column| row.get_ref(column)?.as_blob().map_err(|_| Failure::Wrong);
     Ok(IndexedEntry {
-        task_id: row.get(0)?,
-        commit: CommitId::from_bytes(id(1)?).ok_or(Failure::Wrong)?,
-        recorded_at: DateTime::from_timestamp(row.get(2)?, 0).unwrap_or_default(),
-        path: row.get(3)?,
-        blob: BlobId::from_bytes(id(4)?).ok_or(Failure::Wrong)?,
-        warning: row.get(5)?,
+        task_id: row.get(2)?,
+        commit: CommitId::from_bytes(id(3)?).ok_or(Failure::Wrong)?,
+        recorded_at: DateTime::from_timestamp(row.get(4)?, 0).unwrap_or_default(),
+        path: row.get(5)?,
+        blob: BlobId::from_bytes(id(6)?).ok_or(Failure::Wrong)?,
+        warning: row.get(7)?,
         positions: vec![position],
+        headline: if headlines { Some(headline(row)?) } else { None },
     })
+}
+
+fn headline(row: &Row<'_>) -> Result<Headline, Failure> {
+    let text = |column: usize| row.get_ref(column)?.as_str_or_null().map_err(|_| Failure::Wrong);
+    Ok(Headline {
+        task_id: TaskId::new(text(2)?.unwrap_or_default()).map_err(|_| Failure::Wrong)?,
+        status: status(row.get(8)?)?,
+        timestamp: text(9)?.and_then(Timestamp::parse).ok_or(Failure::Wrong)?,
+        agent: text(10)?.map(str::to_owned),
+        services: services(text(11)?)?,
+        what: row.get(12)?,
+    })
+}
+
+fn status(number: i64) -> Result<Status, Failure> {
+    let known = usize::try_from(number).ok().and_then(|number| Status::ALL.get(number));
+    known.copied().ok_or(Failure::Wrong)
+}
+
+fn services(json: Option<&str>) -> Result<Vec<String>, Failure> {
+    json.map_or_else(|| Ok(Vec::new()), |json| serde_json::from_str(json).map_err(|_| Failure::Wrong))
 }

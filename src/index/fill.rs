@@ -43,7 +43,7 @@ impl<'c> Filler<'c> {
             connection.prepare(&format!("INSERT INTO {table} VALUES ({})", places.join(", ")))
         };
         let statements = Statements {
-            entry: insert("entries", 19)?,
+            entry: insert("entries", 20)?,
             words: insert("texts(rowid, text)", 2)?,
             facet: insert(facets, 4)?,
             name: connection.prepare(
@@ -76,6 +76,7 @@ impl<'c> Filler<'c> {
             entry.agent_pool,
             entry.intent,
             entry.services,
+            entry.what,
             digest.as_ref(),
             entry.commit.as_bytes(),
             entry.recorded_at,

@@ -1,6 +1,6 @@
 //! An entry as the index's rows: everything that is computed before the database is touched.
 
-use crate::entry::{Artifact, Entry, Event, Facet, Status, Step, Timestamp, grep};
+use crate::entry::{Artifact, Entry, Event, Facet, Status, Step, Timestamp, grep, headline};
 use crate::ledger::{BlobId, CommitId, Recorded, Stored};
 
 /// The rows of one entry.
@@ -20,6 +20,8 @@ pub struct EntryRows {
     pub intent: Option<String>,
     /// A JSON array.
     pub services: Option<String>,
+    /// As in [`crate::entry::Headline`].
+    pub what: String,
     /// What the commit states, in part: equal for equal content.
     pub digest: Option<u128>,
     pub commit: CommitId,
@@ -87,6 +89,7 @@ impl EntryRows {
             path: stored.path,
             blob: stored.blob,
             warning: stored.warning,
+            what: headline::what(&entry),
             facets,
             task_id: entry.task_id.to_string(),
             title: entry.title,

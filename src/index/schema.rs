@@ -19,7 +19,7 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entries(
   p INTEGER PRIMARY KEY, task_id TEXT NOT NULL, status INTEGER NOT NULL, ended_at INTEGER NOT NULL, duration INTEGER,
   timestamp TEXT NOT NULL, title TEXT, error_message TEXT, plan_id TEXT, agent_id TEXT, agent_pool TEXT, intent TEXT,
-  services TEXT, digest BLOB, commit_id BLOB NOT NULL, recorded_at INTEGER NOT NULL, path TEXT NOT NULL,
+  services TEXT, what TEXT NOT NULL, digest BLOB, commit_id BLOB NOT NULL, recorded_at INTEGER NOT NULL, path TEXT NOT NULL,
   blob_id BLOB NOT NULL, warning TEXT);
 CREATE TABLE names(id INTEGER PRIMARY KEY, facet INTEGER NOT NULL, value TEXT NOT NULL, uses INTEGER NOT NULL, UNIQUE(facet, value));
 CREATE TABLE facets(

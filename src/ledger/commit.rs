@@ -96,8 +96,18 @@ impl Commit {
     }
 
     fn fields(bytes: &[u8]) -> Option<Self> {
-        let end = bytes.windows(2).position(|pair| pair == b"\n\n")?;
-        let message = String::from_utf8_lossy(&bytes[end + 2..]).into_owned();
+        // Lines are skipped one by one, not looked at byte by byte: an empty one ends the header.
+        let mut end = 0;
+        loop {
+            let length = bytes.get(end..)?.iter().position(|byte| *byte == b'\n')?;
+            if length == 0 {
+                break;
+            }
+            end += length + 1;
+        }
+        let message = bytes.get(end + 1..)?.to_vec();
+        let message = String::from_utf8(message)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let mut lines = bytes[..end].split(|byte| *byte == b'\n');
         let tree = oid(lines.next()?.strip_prefix(b"tree ")?)?;
         let mut parents = Vec::new();

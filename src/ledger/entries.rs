@@ -219,8 +219,8 @@ impl<'r> EntryTree<'r> {
         Ok(tree.find(name).filter(super::tree::TreeEntry::is_regular_file).map(|entry| entry.oid()))
     }
 
-    /// Every entry's path and blob, directory by directory.
-    pub fn for_each_entry(&mut self, visit: &mut dyn FnMut(&TaskId, &str, Oid)) -> Result<()> {
+    /// Every entry's task, directory by directory.
+    pub fn for_each_entry(&mut self, visit: &mut dyn FnMut(&TaskId)) -> Result<()> {
         self.for_each_entry_starting_with("", visit)
     }
 
@@ -229,29 +229,24 @@ impl<'r> EntryTree<'r> {
     pub fn for_each_entry_starting_with(
         &mut self,
         prefix: &str,
-        visit: &mut dyn FnMut(&TaskId, &str, Oid),
+        visit: &mut dyn FnMut(&TaskId),
     ) -> Result<()> {
         self.visit(TASKS, prefix, visit)?;
         self.visit(SHARDS, prefix, visit)
     }
 
-    fn visit(
-        &mut self,
-        directory: &str,
-        prefix: &str,
-        visit: &mut dyn FnMut(&TaskId, &str, Oid),
-    ) -> Result<()> {
+    fn visit(&mut self, directory: &str, prefix: &str, visit: &mut dyn FnMut(&TaskId)) -> Result<()> {
         let Some(tree) = self.directory(directory)? else { return Ok(()) };
         let mut inner = Vec::new();
         for entry in tree.iter() {
             if !entry.is_directory() && !entry.name.starts_with(prefix.as_bytes()) {
                 continue;
             }
-            let path = format!("{directory}/{}", String::from_utf8_lossy(entry.name));
+            let Ok(name) = std::str::from_utf8(entry.name) else { continue };
             if entry.is_directory() {
-                inner.push(path);
-            } else if let Some(task_id) = layout::task_id_of(&path) {
-                visit(&task_id, &path, entry.oid());
+                inner.push(format!("{directory}/{name}"));
+            } else if let Some(task_id) = layout::task_id_in(directory, name) {
+                visit(&task_id);
             }
         }
         inner.iter().try_for_each(|path| self.visit(path, prefix, visit))

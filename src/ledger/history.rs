@@ -224,7 +224,8 @@ impl<'r> History<'r> {
 
     fn visit(&mut self, id: Oid, commit: Commit) -> Result<()> {
         if Summary::parse(&commit.message).is_some() {
-            self.ready.push(recorded(id, &commit, commit.message.clone(), true));
+            let Commit { tree, committed_at, message, .. } = commit;
+            self.ready.push(recorded(id, tree, committed_at, message, true));
         } else {
             self.compare_with_parents(id, &commit)?;
         }
@@ -251,7 +252,7 @@ impl<'r> History<'r> {
             match read_entry(&bytes, None) {
                 Ok(entry) => {
                     let message = message::build(&entry, &Digest::of(&bytes));
-                    self.ready.push(recorded(id, commit, message, false));
+                    self.ready.push(recorded(id, commit.tree, commit.committed_at, message, false));
                 }
                 Err(invalid) => {
                     let short = CommitId(id).short();
@@ -298,10 +299,10 @@ impl Iterator for History<'_> {
     }
 }
 
-fn recorded(id: Oid, commit: &Commit, message: String, by_us: bool) -> Recorded {
+fn recorded(id: Oid, tree: Oid, committed_at: i64, message: String, by_us: bool) -> Recorded {
     // A time that is none (somebody's own commit) must not end the walk.
-    let recorded_at = DateTime::from_timestamp(commit.committed_at, 0).unwrap_or(DateTime::UNIX_EPOCH);
-    Recorded { commit: CommitId(id), recorded_at, tree: commit.tree, message, by_us }
+    let recorded_at = DateTime::from_timestamp(committed_at, 0).unwrap_or(DateTime::UNIX_EPOCH);
+    Recorded { commit: CommitId(id), recorded_at, tree, message, by_us }
 }
 
 /// Entry files below `tree` whose name is in none of the trees `before`.

@@ -38,9 +38,14 @@ pub fn sharded_path(task_id: &TaskId) -> String {
 
 /// The task id that a path of the ledger names; `None` for any other path.
 pub fn task_id_of(path: &str) -> Option<TaskId> {
-    let (_, name) = path.rsplit_once('/')?;
+    let (directory, name) = path.rsplit_once('/')?;
+    task_id_in(directory, name)
+}
+
+/// The task id that a file of this name stands for in this directory; `None` where it has no business there.
+pub fn task_id_in(directory: &str, name: &str) -> Option<TaskId> {
     let task_id = TaskId::new(name.strip_suffix(".json")?).ok()?;
-    (path == flat_path(&task_id) || path == sharded_path(&task_id)).then_some(task_id)
+    (directory == TASKS || directory == shard_directory(&task_id)).then_some(task_id)
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl<'r> View<'r> {
     /// A directory of the ledger cannot be read.
     pub fn count(&mut self) -> Result<u64> {
         let mut count = 0;
-        self.tree.for_each_entry(&mut |_, _, _| count += 1)?;
+        self.tree.for_each_entry(&mut |_| count += 1)?;
         Ok(count)
     }
 
@@ -156,7 +156,7 @@ impl<'r> View<'r> {
     /// A directory of the ledger cannot be read.
     pub fn ids_starting_with(&mut self, prefix: &str, most: usize) -> Result<Vec<TaskId>> {
         let mut kept = BTreeSet::new();
-        self.tree.for_each_entry_starting_with(prefix, &mut |task_id, _, _| {
+        self.tree.for_each_entry_starting_with(prefix, &mut |task_id| {
             kept.insert(task_id.clone());
             if kept.len() > most {
                 let last = kept.pop_last();
@@ -297,7 +297,7 @@ impl<'r> View<'r> {
         const MOST: usize = 3;
         let wanted = task_id.as_str().to_ascii_lowercase();
         let mut close: Vec<(f64, String)> = Vec::new();
-        self.tree.for_each_entry(&mut |found, _, _| {
+        self.tree.for_each_entry(&mut |found| {
             let candidate = found.as_str().to_ascii_lowercase();
             let likeness = if candidate.starts_with(&wanted) {
                 2.0

@@ -11,10 +11,10 @@ use super::style::Style;
 use super::table::{Cell, Column, Table};
 use super::v1::{EntryAnswer, ItemAnswer, ListTail};
 use super::{Format, Printer};
-use crate::entry::{Timestamp, render};
+use crate::entry::{Headline, Timestamp, render};
 use crate::error::Result;
 use crate::ops::LoggedEntry;
-use crate::ops::query::{Answered, Page};
+use crate::ops::query::{Answered, Found, Page};
 
 /// What is listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,14 +139,25 @@ impl<'p> ListPrinter<'p> {
         self.fields.clone().unwrap_or_else(|| Field::columns(self.list))
     }
 
-    /// Adds the rows of an entry: itself, or its items at these positions.
+    /// Adds the rows of an entry: itself, or its items.
     ///
     /// # Errors
     /// The output cannot be written.
-    pub fn entry(&mut self, found: LoggedEntry, positions: &[u32]) -> Result<()> {
+    pub fn add(&mut self, found: Found) -> Result<()> {
         self.begin()?;
+        match found {
+            Found::Entry(entry, positions) => self.entry(*entry, &positions),
+            Found::Headline(headline) => {
+                self.rows += 1;
+                let cells = self.headline_cells(&headline);
+                self.table.row(self.printer, cells)
+            }
+        }
+    }
+
+    fn entry(&mut self, found: LoggedEntry, positions: &[u32]) -> Result<()> {
         if self.list == List::Entries {
-            let cells = self.wants_cells().then(|| self.entry_cells(&found));
+            let cells = self.wants_cells().then(|| self.headline_cells(&Headline::of(&found.entry)));
             return self.row(EntryAnswer::new(found, &[]), cells);
         }
         for position in positions {
@@ -214,22 +225,14 @@ impl<'p> ListPrinter<'p> {
         Cell::new(local.format("%Y-%m-%d %H:%M").to_string(), Style::Faint)
     }
 
-    fn entry_cells(&self, found: &LoggedEntry) -> Vec<Cell> {
-        let entry = &found.entry;
-        let what = entry.error_message.as_deref().or(entry.title.as_deref());
-        let what = what.or(entry.intent()).or(entry.plan_id.as_deref()).unwrap_or_default();
-        let corrects = entry
-            .supersedes
-            .as_ref()
-            .filter(|_| what.is_empty())
-            .map(|task_id| format!("corrects {task_id}"));
+    fn headline_cells(&self, headline: &Headline) -> Vec<Cell> {
         vec![
-            self.time(entry.timestamp),
-            Cell::new(entry.status.as_str(), Style::of_status(entry.status)),
-            Cell::new(entry.task_id.as_str(), Style::Id),
-            Cell::or_dash(entry.agent().unwrap_or_default()),
-            Cell::or_dash(entry.services().join(",")),
-            Cell::plain(first_line(corrects.as_deref().unwrap_or(what))),
+            self.time(headline.timestamp),
+            Cell::new(headline.status.as_str(), Style::of_status(headline.status)),
+            Cell::new(headline.task_id.as_str(), Style::Id),
+            Cell::or_dash(headline.agent.as_deref().unwrap_or_default()),
+            Cell::or_dash(headline.services.join(",")),
+            Cell::plain(&headline.what),
         ]
     }
 

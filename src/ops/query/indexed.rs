@@ -2,8 +2,8 @@
 
 use super::pager::Pager;
 use super::walk::cursor_missing;
-use super::{Answered, Cursor, Each, Query, Way, coverage};
-use crate::entry::TaskId;
+use super::{Answered, Cursor, Each, Found, Query, Way, coverage};
+use crate::entry::{Headline, TaskId};
 use crate::error::Result;
 use crate::index::{Failure, Index, IndexedEntry, Question, Slice};
 use crate::ledger::{Stored, View};
@@ -20,7 +20,8 @@ pub(super) fn run(
     let page = &query.page;
     // What the index does not know is asked of each entry that it finds; then the page is cut here, not there.
     let asks_entries = !query.filter.conditions.is_empty();
-    let mut slice = Slice { reverse: page.reverse, ..Slice::default() };
+    let headlines = query.headlines && !asks_entries;
+    let mut slice = Slice { reverse: page.reverse, headlines, ..Slice::default() };
     let whole = super::Page::default();
     let mut pager = Pager::new(if asks_entries { page } else { &whole });
     if !asks_entries {
@@ -37,9 +38,9 @@ pub(super) fn run(
     let known = index.entries_of(question, &slice, &mut |found| {
         let taken = take(view, query, found, &mut pager, &mut left, asks_entries);
         match taken {
-            Ok(Taken::Page(entry, positions)) => {
-                warnings.extend(entry.stored.warning.clone());
-                if let Err(error) = each(*entry, &positions) {
+            Ok(Taken::Page(found, warning)) => {
+                warnings.extend(warning);
+                if let Err(error) = each(found) {
                     stop = Some(Ok(error));
                 }
             }
@@ -75,8 +76,8 @@ pub(super) fn indexed_coverage(index: &Index, view: &View<'_>) -> Coverage {
 
 /// What becomes of an entry that the index found.
 enum Taken {
-    /// It is on the page, with these positions.
-    Page(Box<LoggedEntry>, Vec<u32>),
+    /// It is on the page; something the reader should know about it.
+    Page(Found, Option<String>),
     /// It is not.
     Beside,
     /// It comes after the page.
@@ -100,6 +101,11 @@ fn take(
         return Ok(Taken::Beyond);
     }
     let beyond = positions.len() < found.positions.len();
+    if let Some(headline) = found.headline {
+        pager.pass(found.commit, headline.task_id.as_str(), &positions);
+        pager.last = Some(Cursor { commit: found.commit, task_id: headline.task_id.clone(), position: 0 });
+        return Ok(Taken::Page(Found::Headline(headline), found.warning));
+    }
     let entry = load(view, &found)?;
     if asks_entries && !query.filter.admits_conditions(&entry.entry) {
         positions.clear();
@@ -112,7 +118,12 @@ fn take(
     pager.more |= beyond;
     let Some(last) = positions.last() else { return Ok(Taken::Beside) };
     pager.last = Some(Cursor { commit: found.commit, task_id, position: *last });
-    Ok(Taken::Page(Box::new(entry), positions))
+    let taken = if query.headlines {
+        Found::Headline(Headline::of(&entry.entry))
+    } else {
+        Found::Entry(Box::new(entry), positions)
+    };
+    Ok(Taken::Page(taken, found.warning))
 }
 
 fn fits(query: &Query, found: &LoggedEntry, positions: &[u32]) -> bool {
@@ -143,6 +154,8 @@ pub(super) fn for_each(
     query: &Query,
     each: &mut dyn FnMut(&LoggedEntry) -> Result<()>,
 ) -> std::result::Result<Result<Answered>, Failure> {
-    let all = Query { page: super::Page::default(), count_all: false, ..query.clone() };
-    run(index, view, &all, &mut |entry, _| each(&entry))
+    run(index, view, query, &mut |found| match found {
+        Found::Entry(entry, _) => each(&entry),
+        Found::Headline(_) => Ok(()),
+    })
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::{Context, Coverage, LoggedEntry};
-use crate::entry::{Filter, Items, TaskId};
+use crate::entry::{Filter, Headline, Items, TaskId};
 use crate::error::{Error, Result};
 use crate::index::{Failure, Index};
 use crate::ledger::{CommitId, Ledger, View};
@@ -30,6 +30,8 @@ pub struct Query {
     pub page: Page,
     /// Say how many there are in all.
     pub count_all: bool,
+    /// Hand over what a list shows of the entries, not the entries themselves.
+    pub headlines: bool,
     /// Answer by the walk alone.
     pub no_index: bool,
 }
@@ -112,8 +114,17 @@ pub enum Way {
     Index(u64),
 }
 
-/// Takes an entry of the page and the positions of its items.
-pub type Each<'e> = dyn FnMut(LoggedEntry, &[u32]) -> Result<()> + 'e;
+/// An entry of the page.
+#[derive(Debug)]
+pub enum Found {
+    /// The entry, and the positions of its items.
+    Entry(Box<LoggedEntry>, Vec<u32>),
+    /// What a list shows of it.
+    Headline(Headline),
+}
+
+/// Takes an entry of the page.
+pub type Each<'e> = dyn FnMut(Found) -> Result<()> + 'e;
 
 /// Hands each entry of the page to `each`, in order.
 ///
@@ -128,9 +139,9 @@ pub fn run(
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
     answer(&ledger, &mut view, query.no_index, watch, |index, view, handed_over| {
-        indexed::run(index, view, query, &mut |entry, positions| {
+        indexed::run(index, view, query, &mut |found| {
             *handed_over = true;
-            each(entry, positions)
+            each(found)
         })
     })
     .unwrap_or_else(|way| walk::run(&mut view, query, each).map(|answered| Answered { way, ..answered }))

@@ -39,7 +39,7 @@ pub fn stats(
 ) -> Result<StatsOutcome> {
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
-    let query = Query { filter: filter.clone(), ..Query::default() };
+    let query = Query { filter: filter.clone(), count_all: true, ..Query::default() };
     answer(&ledger, &mut view, no_index, watch, |index, view, _| {
         if !filter.conditions.is_empty() {
             let mut stats = Stats::by(grouping);

@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 
 use super::pager::Pager;
-use super::{Answered, Cursor, Each, Query, Way, coverage};
-use crate::entry::TaskId;
+use super::{Answered, Cursor, Each, Found, Query, Way, coverage};
 use crate::entry::message::Verdict;
+use crate::entry::{Headline, TaskId};
 use crate::error::{Error, Result};
 use crate::ledger::{Recorded, View};
 use crate::ops::LoggedEntry;
@@ -133,7 +133,10 @@ impl Reader<'_, '_> {
         if let Ok(task_id) = TaskId::new(summary.task_id) {
             pager.last = Some(Cursor { commit: recorded.commit, task_id, position: *last });
         }
-        each(found, positions)
+        each(match self.query.headlines {
+            true => Found::Headline(Headline::of(&found.entry)),
+            false => Found::Entry(Box::new(found), positions.to_vec()),
+        })
     }
 
     /// An entry that cannot be read is a warning, not the end: the rest of the answer is still wanted.
@@ -155,6 +158,8 @@ pub(super) fn for_each(
     query: &Query,
     each: &mut dyn FnMut(&LoggedEntry) -> Result<()>,
 ) -> Result<Answered> {
-    let all = Query { page: super::Page::default(), count_all: true, ..query.clone() };
-    run(view, &all, &mut |entry, _| each(&entry))
+    run(view, query, &mut |found| match found {
+        Found::Entry(entry, _) => each(&entry),
+        Found::Headline(_) => Ok(()),
+    })
 }
