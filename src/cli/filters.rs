@@ -40,7 +40,8 @@ impl StatusArg {
     }
 }
 
-const FILTERS: &str = "Filters (repeat one: any of; several: all of)";
+/// The heading of what chooses tasks, or items of tasks.
+pub(super) const FILTERS: &str = "Filters (repeat one: any of; several: all of)";
 
 /// Which entries. Repeating a filter means any of its values; different filters must all fit.
 #[derive(Args)]
@@ -88,17 +89,17 @@ pub(super) struct FilterArgs {
     /// It had such an event: repo_commit, phase_started …
     #[arg(long, value_name = "TYPE", value_parser = event_type)]
     event_type: Vec<String>,
-    /// It left this reference: commit:1f0c…, branch:main, pr:42
+    /// It left this reference, written as it was recorded: pr:42, branch:main, commit:FULL_ID
     #[arg(long, value_name = "TYPE:VALUE", value_parser = artifact)]
     artifact: Vec<String>,
     /// It took at least so long: 90s, 5m, 1.5h
     #[arg(long, value_name = "TIME", value_parser = when::duration)]
     min_duration: Option<TimeDelta>,
-    /// Its text has all of these words; "in quotes": as they stand; word*: words that begin so. Text is title, error,
-    /// outcome and events
+    /// Its text has all of these words; "in quotes": one after the other; word*: words that begin so. Text is title,
+    /// error, outcome and events
     #[arg(long, value_name = "TEXT", value_parser = Grep::parse)]
     grep: Vec<Grep>,
-    /// This field has this value: /metadata/ticket=OPS-7
+    /// This field of the entry has this value: /metadata/ticket=OPS-7
     #[arg(long = "where", value_name = "/POINTER=VALUE", value_parser = Condition::parse)]
     conditions: Vec<Condition>,
     /// It ended at this time or later: 7d, 12h, monday, 2026-11-03, RFC 3339

@@ -11,7 +11,7 @@ use crate::output::stats;
 /// Look at the query index, or build it anew
 #[derive(Args)]
 #[command(
-    after_help = "The index answers queries sooner. It is made from the history by the first query, follows it by itself, and can be
+    after_help = "The index answers queries sooner. It is made from the history by the first query, follows it by itself, and can be \
 deleted at any time. Other programs may read its views: docs/INDEX.md.
 
 Examples:

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::filters::{FilterArgs, StatusArg, event_type, ref_type};
+use super::filters::{FILTERS, FilterArgs, StatusArg, event_type, ref_type};
 use super::listing::PageArgs;
 use super::{Done, KnownTask, Session, task_id};
 use crate::entry::items::MIN_COMMIT_PREFIX;
@@ -12,6 +12,7 @@ use crate::output::List;
 
 /// The entries whose items are listed.
 #[derive(Args)]
+#[command(next_help_heading = FILTERS)]
 struct OfArgs {
     /// Only of this task
     #[arg(long, value_name = "TASK_ID", value_parser = task_id, add = KnownTask)]
@@ -31,6 +32,7 @@ impl OfArgs {
 
 /// List references that tasks left: commits, branches, pull requests, tags, patches, files
 #[derive(Args)]
+#[command(next_help_heading = FILTERS)]
 #[command(after_help = "Filters are of the task; --repo-id and --artifact also of the artifact itself.
 
 Examples:
@@ -41,7 +43,7 @@ pub(super) struct ArtifactsArgs {
     /// Only of this kind
     #[arg(long = "type", value_name = "TYPE", value_parser = ref_type())]
     kind: Vec<RefType>,
-    /// Only this reference; of a commit, the beginning is enough
+    /// Only this reference, without its type; of a commit, four digits or more are enough
     #[arg(long = "ref", value_name = "VALUE", value_parser = reference)]
     reference: Vec<String>,
     #[command(flatten)]
@@ -74,6 +76,7 @@ impl ArtifactsArgs {
 /// List what happened while tasks ran
 #[derive(Args)]
 #[command(
+    next_help_heading = FILTERS,
     after_help = "Filters are of the task; --repo-id and --event-type (the same as --type) also of the event itself.
 The events of a task stand in the order in which they happened.
 
@@ -106,7 +109,8 @@ impl EventsArgs {
 /// List the results of tasks' steps
 #[derive(Args)]
 #[command(
-    after_help = "Filters are of the task; --worker, --correlation and --min-duration are of the step itself: its own worker and
+    next_help_heading = FILTERS,
+    after_help = "Filters are of the task; --worker, --correlation and --min-duration are of the step itself: its own worker and \
 correlation, else the task's.
 
 Examples:

@@ -19,6 +19,7 @@ const BAR_AFTER: Duration = Duration::from_secs(1);
 
 /// Which part of the answer, and what of it.
 #[derive(Args)]
+#[command(next_help_heading = ANSWER)]
 pub(super) struct PageArgs {
     /// At most this many rows; `all` for every one
     #[arg(long, value_name = "N", default_value = "100", value_parser = limit)]
@@ -26,7 +27,7 @@ pub(super) struct PageArgs {
     /// Leave out the first N rows
     #[arg(long, value_name = "N", default_value = "0")]
     offset: usize,
-    /// Only what comes after the `cursor` of an earlier JSON answer
+    /// Only what comes after the row that `cursor` of an earlier JSON answer names
     #[arg(long, value_name = "CURSOR", value_parser = Cursor::parse)]
     after: Option<Cursor>,
     /// Print only how many rows there are
@@ -35,17 +36,21 @@ pub(super) struct PageArgs {
     /// Oldest first; limit, offset and cursor count in that order
     #[arg(long)]
     reverse: bool,
-    /// Show these fields, separated by commas: names as in the CSV header, or JSON pointers
+    /// Show these fields, separated by commas: names as in the CSV header, or JSON pointers such as /metadata/ticket
     #[arg(long, value_name = "FIELD,…", value_delimiter = ',', conflicts_with = "count")]
     fields: Vec<String>,
     #[command(flatten)]
     way: WayArgs,
 }
 
+/// The heading of what does not choose tasks, but what is printed of the answer.
+pub(super) const ANSWER: &str = "The answer";
+
 /// How the answer is found.
 #[derive(Args)]
+#[command(next_help_heading = ANSWER)]
 pub(super) struct WayArgs {
-    /// Answer by walking the history alone
+    /// Answer by walking the history; the index is neither read nor made
     #[arg(long)]
     pub no_index: bool,
     /// Say which times were meant, and how the answer was found

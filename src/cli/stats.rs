@@ -5,7 +5,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::filters::{FilterArgs, StatusArg};
-use super::listing::{Progress, WayArgs};
+use super::listing::{ANSWER, Progress, WayArgs};
 use super::{Done, Session, local_time};
 use crate::entry::stats::Grouping;
 use crate::error::ExitStatus;
@@ -15,7 +15,7 @@ use crate::output::{Format, stats};
 /// Count tasks, failures and how long they took, group by group
 #[derive(Args)]
 #[command(
-    after_help = "A task that touched several services counts once for each. Days and weeks are the reader's own for people,
+    after_help = "A task that touched several services counts once for each. Days and weeks are the reader's own for people, \
 and UTC's in json, jsonl and csv.
 
 Examples:
@@ -26,14 +26,14 @@ Examples:
 )]
 pub(super) struct StatsArgs {
     /// What to group by
-    #[arg(long, value_name = "GROUPING", default_value = "status", value_parser = grouping())]
+    #[arg(long, value_name = "GROUPING", default_value = "status", value_parser = grouping(), help_heading = ANSWER)]
     by: Grouping,
     #[command(flatten)]
     status: StatusArg,
     #[command(flatten)]
     filters: FilterArgs,
     /// At most this many groups
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", help_heading = ANSWER)]
     limit: usize,
     #[command(flatten)]
     way: WayArgs,
