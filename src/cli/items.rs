@@ -30,7 +30,7 @@ impl OfArgs {
     }
 }
 
-/// List references that tasks left: commits, branches, pull requests, tags, patches, files
+/// List what tasks left behind: commits, branches, pull requests, tags, patches, files
 #[derive(Args)]
 #[command(next_help_heading = FILTERS)]
 #[command(after_help = "Filters are of the task; --repo-id and --artifact also of the artifact itself.

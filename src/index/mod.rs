@@ -6,7 +6,8 @@
 //!
 //! Invariants: it holds nothing that the history does not say, and can be deleted at any time. It answers only for
 //! the very commit it is asked about. Whatever is wrong with it, the walk answers: a failure here is a reason, never
-//! an error of the command. It gives commits and object ids; what is shown of an entry is read from the ledger.
+//! an error of the command. It gives commits and object ids, by which entries are read from the ledger; only sums and the
+//! table for people are its own.
 
 use rusqlite::{Connection, TransactionBehavior};
 

@@ -1,7 +1,7 @@
 //! The questions that people ask: which entries, events, artifacts or steps fit, page by page, and how many.
 //!
 //! There are two ways to the same answer: [`walk`] goes through the history, which is the truth; [`indexed`] asks the
-//! index, and is taken where it can be had. What is shown of an entry comes from the ledger either way.
+//! index, and is taken where it can be had. Entries that are handed over whole come from the ledger either way.
 
 use std::fmt;
 
