@@ -1,7 +1,8 @@
 //! Reading the object database, within bounds.
 //!
 //! Loose objects are read here and not through libgit2, which spins for ever on a truncated one and believes a header
-//! that claims gigabytes. Packed objects and alternates come through libgit2 ([`super::packed`]).
+//! that claims gigabytes. Packed objects are read by [`PackReader`], which is quick; what it does not find, alternates, and
+//! whatever is odd come through libgit2 ([`super::packed`]).
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use git2::{ObjectFormat, ObjectType, Oid, Repository};
 
 use super::commit::Commit;
+use super::pack::reader::PackReader;
 use super::packed::{MAX_OBJECT_BYTES, Packs, wrong_kind};
 use super::tree::RawTree;
 use super::zlib::Zlib;
@@ -25,6 +27,7 @@ const READS_BEFORE_LISTING: u32 = 64;
 /// Reads objects of one repository.
 pub(super) struct Objects<'r> {
     packs: Packs<'r>,
+    reader: PackReader,
     directory: PathBuf,
     set_aside: PathBuf,
     format: ObjectFormat,
@@ -38,13 +41,15 @@ pub(super) struct Objects<'r> {
 impl<'r> Objects<'r> {
     pub fn new(repository: &'r Repository, set_aside: PathBuf) -> Result<Self> {
         let directory = repository.commondir().join("objects");
+        let format = repository.object_format();
         Ok(Self {
             packs: Packs::of(repository)?,
+            reader: PackReader::new(directory.join("pack"), oid_bytes(format), MAX_OBJECT_BYTES),
             reads: Cell::new(0),
             zlib: RefCell::default(),
             directory,
             set_aside,
-            format: repository.object_format(),
+            format,
             loose: Box::new([const { OnceCell::new() }; 256]),
         })
     }
@@ -56,10 +61,7 @@ impl<'r> Objects<'r> {
 
     /// 20 or 32.
     pub fn oid_size(&self) -> usize {
-        match self.format {
-            ObjectFormat::Sha1 => 20,
-            ObjectFormat::Sha256 => 32,
-        }
+        oid_bytes(self.format)
     }
 
     /// The content of an object. `Ok(None)`: it is not in this repository (a shallow or partial clone has such gaps).
@@ -69,7 +71,10 @@ impl<'r> Objects<'r> {
         {
             return Ok(Some(bytes));
         }
-        self.packs.read(id, kind)
+        match self.reader.read(id) {
+            Some((found, content)) if found == kind => Ok(Some(content)),
+            _ => self.packs.read(id, kind),
+        }
     }
 
     /// The content of an object that must be there.
@@ -146,6 +151,13 @@ impl<'r> Objects<'r> {
             return Err(damaged("its content has another hash"));
         }
         Ok(Some((kind, content)))
+    }
+}
+
+fn oid_bytes(format: ObjectFormat) -> usize {
+    match format {
+        ObjectFormat::Sha1 => 20,
+        ObjectFormat::Sha256 => 32,
     }
 }
 

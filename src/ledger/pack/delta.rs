@@ -151,6 +151,9 @@ pub(super) fn apply(base: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
     let mut result = Vec::with_capacity(result_size.min(1 << 26));
     while let Some((&instruction, after)) = rest.split_first() {
         rest = after;
+        if result.len() > result_size {
+            return None;
+        }
         if instruction & 0x80 == 0 {
             let (new, after) = rest.split_at_checked(usize::from(instruction)).filter(|_| instruction > 0)?;
             result.extend(new);

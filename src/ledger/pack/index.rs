@@ -4,7 +4,7 @@ use git2::{ObjectFormat, Oid};
 
 use super::{checksum, checksum_bytes};
 
-const MAGIC: [u8; 8] = *b"\xfftOc\0\0\0\x02";
+pub(super) const MAGIC: [u8; 8] = *b"\xfftOc\0\0\0\x02";
 const FAN_OUT: usize = 256;
 
 /// One object's place.

@@ -3,7 +3,7 @@
 //!
 //! - [`builder`]: a pack, object by object · [`stream`]: its bytes · [`delta`]: one object as a change of another
 //! - [`index`]: which object is where · [`store`]: a built pack onto the disk, durably
-//! - [`shelf`]: the packs that the ledger wrote, and which of them are due to become one · [`tighten`]: making them small
+//! - [`reader`]: objects out of packs · [`shelf`]: the packs that the ledger wrote, and which of them are due to become one · [`tighten`]: making them small
 //!
 //! The format is git's (gitformat-pack), version 2 of both files. Invariants: a pack stands by itself, so every base
 //! of a delta comes before it in the same pack; only packs that the ledger wrote are ever removed, after all they hold
@@ -12,6 +12,7 @@
 pub(super) mod builder;
 mod delta;
 mod index;
+pub(super) mod reader;
 pub(super) mod shelf;
 pub(super) mod store;
 mod stream;

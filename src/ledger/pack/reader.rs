@@ -1,0 +1,415 @@
+//! Reading packs: whoever wrote them, as long as their index is of version 2.
+//!
+//! The walk reads one commit after the other, and libgit2 looks each of them up twice and unpacks its base anew each
+//! time. This reader never fails: what it does not find, or cannot make sense of, is for libgit2, which has the last word.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use git2::{ObjectType, Oid};
+
+use super::delta;
+use crate::ledger::zlib::Zlib;
+
+const INDEX_HEADER_BYTES: u64 = 8;
+const FAN_OUT_BYTES: u64 = 4 * 256;
+/// Ids that are read at a time where there are many.
+const IDS_AT_ONCE: u64 = 128;
+/// Reads of an index after which it is read as a whole, unless it is larger than this.
+const QUESTIONS_BEFORE_WHOLE: u32 = 1024;
+const MAX_WHOLE_BYTES: usize = 32 << 20;
+/// What is read of a pack at a time, around the object where neighbours are likely to follow.
+const NEAR_BYTES: usize = 64 * 1024;
+const FAR_BYTES: usize = 4 * 1024;
+/// What is kept of bases, in all.
+const MAX_BASES_BYTES: usize = 8 << 20;
+/// Deltas of deltas that are followed; git makes 50, and 4,095 at most.
+const MAX_DEPTH: usize = 4096;
+
+/// An object's kind and content.
+type Object = (ObjectType, Rc<Vec<u8>>);
+
+/// Reads the packs of one directory.
+pub(in crate::ledger) struct PackReader {
+    directory: PathBuf,
+    oid_bytes: usize,
+    /// No object is larger.
+    limit: usize,
+    packs: OnceCell<Vec<Pack>>,
+    /// The pack that had the last object: it is likely to have the next.
+    last: Cell<usize>,
+    bases: RefCell<Bases>,
+    zlib: RefCell<Zlib>,
+}
+
+struct Pack {
+    file: File,
+    index: Index,
+    window: RefCell<Window>,
+}
+
+/// A stretch of a pack.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+/// Objects that others are deltas of, by pack and offset.
+#[derive(Default)]
+struct Bases {
+    objects: HashMap<(usize, u64), Object>,
+    bytes: usize,
+}
+
+/// An entry of a pack.
+enum Entry {
+    Whole(ObjectType, Vec<u8>),
+    Delta { base: u64, delta: Vec<u8> },
+}
+
+impl PackReader {
+    /// `oid_bytes`: 20 or 32. Nothing is read before the first object is asked for.
+    pub fn new(directory: PathBuf, oid_bytes: usize, limit: usize) -> Self {
+        Self {
+            directory,
+            oid_bytes,
+            limit,
+            packs: OnceCell::new(),
+            last: Cell::new(0),
+            bases: RefCell::default(),
+            zlib: RefCell::default(),
+        }
+    }
+
+    /// The object, if it is in a pack that can be read.
+    pub fn read(&self, oid: Oid) -> Option<(ObjectType, Vec<u8>)> {
+        let packs = self.packs.get_or_init(|| open_all(&self.directory));
+        let last = self.last.get();
+        let order = std::iter::once(last).chain((0..packs.len()).filter(|number| *number != last));
+        let (number, offset) = order
+            .filter_map(|number| Some((number, packs.get(number)?.index.find(oid.as_bytes())?)))
+            .next()?;
+        self.last.set(number);
+        let (kind, content) = self.object_at(packs, number, offset)?;
+        Some((kind, Rc::unwrap_or_clone(content)))
+    }
+
+    fn object_at(&self, packs: &[Pack], number: usize, offset: u64) -> Option<Object> {
+        let pack = packs.get(number)?;
+        let mut deltas = Vec::new();
+        let mut at = offset;
+        let (kind, mut content) = loop {
+            if let Some(known) = self.bases.borrow().objects.get(&(number, at)) {
+                break known.clone();
+            }
+            match self.entry_at(pack, at)? {
+                Entry::Whole(kind, content) => {
+                    let object = (kind, Rc::new(content));
+                    if !deltas.is_empty() {
+                        self.bases.borrow_mut().keep((number, at), &object);
+                    }
+                    break object;
+                }
+                Entry::Delta { base, delta } => {
+                    deltas.push((at, delta));
+                    at = base;
+                }
+            }
+            if deltas.len() > MAX_DEPTH {
+                return None;
+            }
+        };
+        while let Some((at, delta)) = deltas.pop() {
+            content = Rc::new(delta::apply(&content, &delta)?);
+            if !deltas.is_empty() {
+                self.bases.borrow_mut().keep((number, at), &(kind, Rc::clone(&content)));
+            }
+        }
+        Some((kind, content))
+    }
+
+    fn entry_at(&self, pack: &Pack, offset: u64) -> Option<Entry> {
+        let mut wanted = FAR_BYTES;
+        loop {
+            let (window, is_whole) = pack.stretch(offset, wanted)?;
+            let bytes = window.bytes.get(usize::try_from(offset - window.start).ok()?..)?;
+            let entry = self.parse(pack, offset, bytes);
+            // A stream that is cut is read again, with more of the pack.
+            if entry.is_some() || is_whole || bytes.len() > self.limit {
+                return entry;
+            }
+            wanted = bytes.len().max(FAR_BYTES) * 4;
+        }
+    }
+
+    fn parse(&self, pack: &Pack, offset: u64, bytes: &[u8]) -> Option<Entry> {
+        let (&first, mut rest) = bytes.split_first()?;
+        let mut size = usize::from(first & 15);
+        if first & 0x80 != 0 {
+            size |= delta::take_size(&mut rest)?.checked_mul(16)?;
+        }
+        if size > self.limit {
+            return None;
+        }
+        let base = match first >> 4 & 7 {
+            6 => Some(offset.checked_sub(take_distance(&mut rest)?)?),
+            7 => {
+                let (id, after) = rest.split_at_checked(self.oid_bytes)?;
+                rest = after;
+                Some(pack.index.find(id)?)
+            }
+            _ => None,
+        };
+        let (content, _) = self.zlib.borrow_mut().unpack(rest, size).ok()?;
+        if content.len() != size {
+            return None;
+        }
+        let kind = match first >> 4 & 7 {
+            1 => ObjectType::Commit,
+            2 => ObjectType::Tree,
+            3 => ObjectType::Blob,
+            4 => ObjectType::Tag,
+            _ => {
+                let mut sizes = &content[..];
+                let result = delta::take_size(&mut sizes).and_then(|_| delta::take_size(&mut sizes));
+                return Some(Entry::Delta { base: base?, delta: content })
+                    .filter(|_| result.is_some_and(|result| result <= self.limit));
+            }
+        };
+        Some(Entry::Whole(kind, content))
+    }
+}
+
+/// How far back the base of a delta is: seven bits a byte, the highest first, and one more for each byte.
+fn take_distance(bytes: &mut &[u8]) -> Option<u64> {
+    let mut distance = 0_u64;
+    loop {
+        let (&byte, after) = bytes.split_first()?;
+        *bytes = after;
+        distance = distance.checked_mul(128)? | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            return Some(distance);
+        }
+        distance = distance.checked_add(1)?;
+    }
+}
+
+impl Bases {
+    fn keep(&mut self, place: (usize, u64), object: &Object) {
+        if self.bytes > MAX_BASES_BYTES {
+            *self = Self::default();
+        }
+        self.bytes += object.1.len();
+        self.objects.insert(place, object.clone());
+    }
+}
+
+/// Packs whose index can be read, the largest first.
+fn open_all(directory: &Path) -> Vec<Pack> {
+    let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
+    let paths = listing.filter_map(|item| Some(item.ok()?.path()));
+    let indexes = paths.filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
+    let mut packs: Vec<_> = indexes.filter_map(|path| Pack::open(&path)).collect();
+    packs.sort_by_key(|pack| std::cmp::Reverse(pack.index.count()));
+    packs
+}
+
+/// The index of a pack: a file, and in memory once so much is asked of it that this pays.
+struct Index {
+    file: File,
+    /// For each first byte, the number of ids up to it.
+    fan_out: Vec<u32>,
+    questions: Cell<u32>,
+    whole: OnceCell<Option<Vec<u8>>>,
+}
+
+impl Index {
+    fn open(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let mut header = [0; (INDEX_HEADER_BYTES + FAN_OUT_BYTES) as usize];
+        file.read_exact_at(&mut header, 0).ok()?;
+        let (magic, fan_out) = header.split_at(INDEX_HEADER_BYTES as usize);
+        let fan_out = fan_out.chunks_exact(4);
+        let fan_out: Vec<_> =
+            fan_out.map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]])).collect();
+        let is_known = magic == super::index::MAGIC && fan_out.is_sorted();
+        is_known.then(|| Self { file, fan_out, questions: Cell::new(0), whole: OnceCell::new() })
+    }
+
+    fn count(&self) -> u64 {
+        self.fan_out.last().copied().unwrap_or(0).into()
+    }
+
+    /// The bytes of the file at `offset`.
+    fn read(&self, bytes: &mut [u8], offset: u64) -> Option<()> {
+        self.questions.set(self.questions.get().saturating_add(1));
+        if self.questions.get() > QUESTIONS_BEFORE_WHOLE
+            && let Some(whole) = self.whole.get_or_init(|| self.read_whole())
+        {
+            let start = usize::try_from(offset).ok()?;
+            bytes.copy_from_slice(whole.get(start..start.checked_add(bytes.len())?)?);
+            return Some(());
+        }
+        self.file.read_exact_at(bytes, offset).ok()
+    }
+
+    fn read_whole(&self) -> Option<Vec<u8>> {
+        let length = self.file.metadata().ok()?.len();
+        let mut whole = vec![0; usize::try_from(length).ok().filter(|length| *length <= MAX_WHOLE_BYTES)?];
+        self.file.read_exact_at(&mut whole, 0).ok()?;
+        Some(whole)
+    }
+
+    /// Where the object is in the pack.
+    fn find(&self, id: &[u8]) -> Option<u64> {
+        let first = usize::from(*id.first()?);
+        let mut low = if first == 0 { 0 } else { u64::from(self.fan_out[first - 1]) };
+        let mut high = u64::from(self.fan_out[first]);
+        // Ids are spread evenly: the bytes that follow tell about where in the rest it is.
+        let spread = u64::from(u32::from_be_bytes(id.get(1..5)?.try_into().ok()?));
+        let guess = low + (((high - low) * spread) >> 32);
+        let (size, mut ids) = (id.len() as u64, Vec::new());
+        let mut middle = guess;
+        while low < high {
+            let start = middle.saturating_sub(IDS_AT_ONCE / 2).clamp(low, high - 1);
+            let end = (start + IDS_AT_ONCE).min(high);
+            ids.resize(usize::try_from((end - start) * size).ok()?, 0);
+            self.read(&mut ids, INDEX_HEADER_BYTES + FAN_OUT_BYTES + start * size)?;
+            let mut found = ids.chunks_exact(id.len());
+            let at = found.clone().position(|one| one >= id);
+            match at {
+                Some(at) if found.nth(at)? == id => return self.offset(start + at as u64, size),
+                Some(0) => high = start,
+                Some(_) => return None,
+                None => low = end,
+            }
+            middle = low + (high - low) / 2;
+        }
+        None
+    }
+
+    /// The offset of the object at this place of the index.
+    fn offset(&self, place: u64, id_bytes: u64) -> Option<u64> {
+        let mut word = [0; 4];
+        let offsets = INDEX_HEADER_BYTES + FAN_OUT_BYTES + self.count() * (id_bytes + 4);
+        self.read(&mut word, offsets + place * 4)?;
+        let offset = u32::from_be_bytes(word);
+        if offset & 0x8000_0000 == 0 {
+            return Some(offset.into());
+        }
+        let mut far = [0; 8];
+        let place = u64::from(offset & 0x7fff_ffff);
+        self.read(&mut far, offsets + self.count() * 4 + place * 8)?;
+        Some(u64::from_be_bytes(far))
+    }
+}
+
+impl Pack {
+    fn open(index: &Path) -> Option<Self> {
+        let file = File::open(index.with_extension("pack")).ok()?;
+        Some(Self { file, index: Index::open(index)?, window: RefCell::default() })
+    }
+
+    /// At least `wanted` bytes of the pack from `offset`, or all there are, which the second part tells.
+    fn stretch(&self, offset: u64, wanted: usize) -> Option<(std::cell::Ref<'_, Window>, bool)> {
+        let mut is_whole = false;
+        let mut window = self.window.borrow_mut();
+        let end = window.start + window.bytes.len() as u64;
+        if !(window.start <= offset && offset + wanted as u64 <= end) {
+            // Close to what was read last, more will be wanted, on whichever side it goes.
+            let near = offset + NEAR_BYTES as u64 > window.start && offset < end + NEAR_BYTES as u64;
+            let (before, length) = if near && !window.bytes.is_empty() {
+                (NEAR_BYTES as u64 / 2, wanted + NEAR_BYTES)
+            } else {
+                (0, wanted)
+            };
+            let start = offset.saturating_sub(before);
+            window.start = start;
+            window.bytes.resize(length, 0);
+            let mut filled = 0;
+            while filled < length {
+                let read = self.file.read_at(&mut window.bytes[filled..], start + filled as u64).ok()?;
+                if read == 0 {
+                    is_whole = true;
+                    break;
+                }
+                filled += read;
+            }
+            window.bytes.truncate(filled);
+        }
+        drop(window);
+        Some((self.window.borrow(), is_whole))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    /// A folder with a pack that libgit2 made of many alike blobs and a few large ones, and what is in it.
+    fn packed() -> (tempfile::TempDir, Vec<(Oid, Vec<u8>)>) {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init_bare(folder.path().join("repository")).unwrap();
+        let mut builder = repository.packbuilder().unwrap();
+        let mut objects = Vec::new();
+        for number in 0..700 {
+            let length = if number % 100 == 0 { 200_000 } else { 600 };
+            let noise = (0..length).map(|at: usize| (at.wrapping_mul(at) ^ (at >> 3)) as u8);
+            let content = [noise.collect::<Vec<_>>(), number.to_string().into_bytes()].concat();
+            let oid = repository.blob(&content).unwrap();
+            builder.insert_object(oid, None).unwrap();
+            objects.push((oid, content));
+        }
+        builder.write(folder.path(), 0o644).unwrap();
+        (folder, objects)
+    }
+
+    fn reader(folder: &Path) -> PackReader {
+        PackReader::new(folder.to_owned(), 20, LIMIT)
+    }
+
+    #[test]
+    fn every_object_of_a_pack_reads_as_it_was_written() {
+        let (folder, objects) = packed();
+        let forwards = reader(folder.path());
+        let backwards = reader(folder.path());
+        for (oid, content) in &objects {
+            assert_eq!(forwards.read(*oid), Some((ObjectType::Blob, content.clone())), "{oid}");
+        }
+        for (oid, content) in objects.iter().rev() {
+            assert_eq!(backwards.read(*oid), Some((ObjectType::Blob, content.clone())), "{oid}");
+        }
+        assert_eq!(forwards.read(Oid::hash_object(ObjectType::Blob, b"elsewhere").unwrap()), None);
+        assert_eq!(PackReader::new(folder.path().to_owned(), 20, 1000).read(objects[0].0), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        /// Nothing of it may loop, panic or take memory without end; what is given is never longer than allowed.
+        #[test]
+        fn damage_is_for_libgit2_to_judge(which in any::<bool>(), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()) {
+            let (folder, objects) = packed();
+            let end = if which { "pack" } else { "idx" };
+            let files = fs::read_dir(folder.path()).unwrap().map(|item| item.unwrap().path());
+            let file = files.into_iter().find(|path| path.extension().is_some_and(|found| found == end)).unwrap();
+            let mut bytes = fs::read(&file).unwrap();
+            let at = at.index(bytes.len());
+            if cut { bytes.truncate(at) } else { bytes[at] = byte }
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, bytes).unwrap();
+            let reader = reader(folder.path());
+            for (oid, _) in &objects {
+                prop_assert!(reader.read(*oid).is_none_or(|(_, content)| content.len() <= LIMIT));
+            }
+        }
+    }
+}
