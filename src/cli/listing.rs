@@ -58,10 +58,11 @@ pub(super) struct WayArgs {
     pub verbose: bool,
 }
 
+/// How many rows at most; `None`: all.
 #[derive(Clone, Copy)]
-struct Limit(Option<usize>);
+pub(super) struct Limit(pub Option<usize>);
 
-fn limit(text: &str) -> std::result::Result<Limit, String> {
+pub(super) fn limit(text: &str) -> std::result::Result<Limit, String> {
     match text {
         "all" => Ok(Limit(None)),
         number => number
@@ -80,6 +81,10 @@ impl PageArgs {
             .map(|field| Field::parse(list, field))
             .collect::<std::result::Result<Vec<_>, _>>();
         let fields = fields.map_err(Error::Usage)?;
+        let twice = (1..fields.len()).find(|number| fields[..*number].contains(&fields[*number]));
+        if let Some(number) = twice {
+            return Err(Error::Usage(format!("--fields names `{}` twice", fields[number].name)));
+        }
         self.way.say_times(session, &filter);
         let page =
             Page { limit: self.limit.0, offset: self.offset, after: self.after, reverse: self.reverse };
@@ -106,7 +111,7 @@ impl PageArgs {
         session.say_what_it_rests_on(&answered.warnings, &answered.coverage);
         self.way.say_way(session, &answered.way);
         if session.printer.format != Format::Json && !self.count {
-            say_what_is_not_shown(session, list, &query.page, &answered)?;
+            say_what_is_not_shown(session, list, &query, &answered)?;
         }
         Ok(ExitStatus::Done)
     }
@@ -135,7 +140,11 @@ impl WayArgs {
             Way::WalkOverGaps => "answered by walking the history: some entries cannot be read".to_owned(),
             Way::Walk => "answered by walking the history".to_owned(),
             Way::Index(0) => "answered by the index".to_owned(),
-            Way::Index(added) => format!("answered by the index, after adding {added} entries to it"),
+            Way::Index(added) => {
+                let entries = usize::try_from(*added)
+                    .map_or_else(|_| "many entries".into(), |added| counted(added, "entry"));
+                format!("answered by the index, after adding {entries} to it")
+            }
         };
         if self.verbose {
             session.messages.note(&text);
@@ -153,16 +162,22 @@ impl Session {
     }
 }
 
-fn say_what_is_not_shown(session: &mut Session, list: List, page: &Page, answered: &Answered) -> Result<()> {
-    let (total, rows) = (answered.total, list.plural());
+/// A number of things, in words.
+pub(super) fn counted(number: usize, one: &str) -> String {
+    let many = one.strip_suffix('y').map_or_else(|| format!("{one}s"), |stem| format!("{stem}ies"));
+    format!("{number} {}", if number == 1 { one } else { &many })
+}
+
+fn say_what_is_not_shown(
+    session: &mut Session,
+    list: List,
+    query: &Query,
+    answered: &Answered,
+) -> Result<()> {
+    let (total, rows, page) = (answered.total, list.plural(), &query.page);
     session.printer.flush()?;
-    let entries = answered.coverage.entries;
-    if entries == 0 {
-        session.messages.note("the ledger has no entries yet");
-    } else if total == 0 && list == List::Entries {
-        session.messages.note(&format!("none of {entries} entries match; names are compared exactly"));
-    } else if total == 0 {
-        session.messages.note(&format!("no {rows} of {entries} entries match; names are compared exactly"));
+    if total == 0 {
+        session.say_nothing_fits(rows, &query.filter, answered.coverage.entries);
     } else if answered.cursor.is_none() && page.after.is_none() && page.limit != Some(0) {
         session.messages.note(&format!("only {total} {rows} match, all before --offset {}", page.offset));
     } else if let (true, Some(cursor)) = (answered.more, &answered.cursor) {
@@ -173,6 +188,28 @@ fn say_what_is_not_shown(session: &mut Session, list: List, page: &Page, answere
             .note(&format!("there are more: continue with `{next}`, or see all with `--limit all`"));
     }
     Ok(())
+}
+
+impl Session {
+    /// Why an answer is empty, as far as that can be told.
+    pub fn say_nothing_fits(&mut self, rows: &str, filter: &Filter, entries: u64) {
+        let entries = usize::try_from(entries).unwrap_or(usize::MAX);
+        if entries == 0 {
+            return self.messages.note("the ledger has no entries yet");
+        }
+        let exactly = if filter.facets.is_empty() { "" } else { "; names are compared exactly" };
+        let of = counted(entries, "entry");
+        self.messages.note(&match rows {
+            "entries" | "tasks" => format!("none of {of} match{exactly}"),
+            rows => format!("no {rows} of {of} match{exactly}"),
+        });
+        if filter.tasks.len() == 1 {
+            self.messages.hint(&format!(
+                "run `git audit show {}` to see whether there is such a task",
+                filter.tasks[0]
+            ));
+        }
+    }
 }
 
 /// The index's news, on standard error.

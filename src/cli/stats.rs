@@ -5,7 +5,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::filters::{FilterArgs, StatusArg};
-use super::listing::{ANSWER, Progress, WayArgs};
+use super::listing::{ANSWER, Limit, Progress, WayArgs, counted, limit};
 use super::{Done, Session, local_time};
 use crate::entry::stats::Grouping;
 use crate::error::ExitStatus;
@@ -32,9 +32,9 @@ pub(super) struct StatsArgs {
     status: StatusArg,
     #[command(flatten)]
     filters: FilterArgs,
-    /// At most this many groups
-    #[arg(long, value_name = "N", default_value = "100", help_heading = ANSWER)]
-    limit: usize,
+    /// At most this many groups; `all` for every one
+    #[arg(long, value_name = "N", default_value = "100", value_parser = limit, help_heading = ANSWER)]
+    limit: Limit,
     #[command(flatten)]
     way: WayArgs,
 }
@@ -57,12 +57,16 @@ impl StatsArgs {
         let mut progress = Progress::new(messages);
         let mut watch = |news| progress.tell(news);
         let outcome = query::stats(context, &filter, self.by, &day_of, self.way.no_index, &mut watch)?;
-        stats::stats(&mut session.printer, self.by, &outcome, self.limit)?;
+        stats::stats(&mut session.printer, self.by, &outcome, self.limit.0)?;
+        session.printer.flush()?;
         session.say_what_it_rests_on(&outcome.warnings, &outcome.coverage);
         self.way.say_way(session, &outcome.way);
-        if outcome.groups.len() > self.limit {
-            let more = outcome.groups.len() - self.limit;
-            session.messages.note(&format!("{more} more groups; see them with a larger `--limit`"));
+        let more = self.limit.0.map_or(0, |limit| outcome.groups.len().saturating_sub(limit));
+        if more > 0 && session.printer.format != Format::Json {
+            session.messages.note(&format!("{} more; see them with `--limit all`", counted(more, "group")));
+        }
+        if outcome.groups.is_empty() && session.printer.format != Format::Json {
+            session.say_nothing_fits("tasks", &filter, outcome.coverage.entries);
         }
         Ok(ExitStatus::Done)
     }

@@ -160,6 +160,7 @@ impl Index {
         grouping: Grouping,
         day_of: &dyn Fn(DateTime<Utc>) -> NaiveDate,
         stats: &mut Stats,
+        warnings: &mut Vec<String>,
     ) -> Result<(), Failure> {
         let Some(places) = (Question { filter, items: None }).places(&self.connection)? else {
             return Ok(());
@@ -173,7 +174,7 @@ impl Index {
             Grouping::Intent => "intent",
         };
         let text = format!(
-            "SELECT e.status, e.duration, e.{key} FROM ({}) m CROSS JOIN entries e ON e.p = m.p",
+            "SELECT e.status, e.duration, e.{key}, e.warning FROM ({}) m CROSS JOIN entries e ON e.p = m.p",
             places.text
         );
         let mut statement = self.connection.prepare(&text)?;
@@ -182,6 +183,7 @@ impl Index {
             let status = status(row.get(0)?)?;
             let duration: Option<i64> = row.get(1)?;
             let duration_ms = duration.map(|nanoseconds| u64::try_from(nanoseconds / 1_000_000).unwrap_or(0));
+            warnings.extend(row.get::<_, Option<String>>(3)?);
             let key = row.get_ref(2)?.as_str_or_null().map_err(|_| Failure::Wrong)?;
             match grouping {
                 Grouping::Status => stats.add([status.as_str()], status, duration_ms),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, Statement, params};
 
 use super::rows::{EntryRows, text};
 use super::schema::EVERY_TASK;
@@ -38,12 +38,18 @@ impl<'c> Filler<'c> {
             )?;
         }
         let facets = if is_bulk { "unsorted" } else { "facets" };
+        // Nothing is merged on the way, and what is gathered before it is written is as large as memory allows.
+        if is_bulk {
+            connection.execute_batch(
+                "INSERT INTO texts(texts, rank) VALUES ('hashsize', 33554432), ('automerge', 0), ('crisismerge', 1999)",
+            )?;
+        }
         let insert = |table: &str, count: usize| {
             let places: Vec<_> = (1..=count).map(|number| format!("?{number}")).collect();
             connection.prepare(&format!("INSERT INTO {table} VALUES ({})", places.join(", ")))
         };
         let statements = Statements {
-            entry: insert("entries", 20)?,
+            entry: insert("entries", 19)?,
             words: insert("texts(rowid, text)", 2)?,
             facet: insert(facets, 4)?,
             name: connection.prepare(
@@ -60,7 +66,6 @@ impl<'c> Filler<'c> {
     /// Adds an entry at place `p`.
     pub fn add(&mut self, p: i64, entry: &EntryRows) -> rusqlite::Result<()> {
         let status = entry.status as i64;
-        let digest = entry.digest.map(u128::to_be_bytes);
         let statements = &mut self.statements;
         statements.entry.execute(params![
             p,
@@ -77,7 +82,6 @@ impl<'c> Filler<'c> {
             entry.intent,
             entry.services,
             entry.what,
-            digest.as_ref(),
             entry.commit.as_bytes(),
             entry.recorded_at,
             entry.path,
@@ -160,40 +164,11 @@ impl<'c> Filler<'c> {
         let connection = self.connection;
         drop(self.statements);
         connection.execute_batch(
-            "INSERT INTO facets SELECT name, status, ended_at, p FROM unsorted ORDER BY 1, 2, 3, 4;
+            "INSERT INTO texts(texts, rank) VALUES ('hashsize', 1048576), ('automerge', 4), ('crisismerge', 16);
+             INSERT INTO facets SELECT name, status, ended_at, p FROM unsorted ORDER BY 1, 2, 3, 4;
              DROP TABLE unsorted;
              UPDATE names SET uses = counted.uses
                FROM (SELECT name, count(*) AS uses FROM facets GROUP BY name) AS counted WHERE counted.name = names.id;",
         )
     }
-}
-
-/// Removes an older entry with the content of one that is about to be added: the newest is the one that counts.
-pub fn remove_older(connection: &Connection, entry: &EntryRows) -> rusqlite::Result<()> {
-    let Some(digest) = entry.digest.map(u128::to_be_bytes) else { return Ok(()) };
-    let found = connection
-        .query_row(
-            "SELECT p, status, ended_at FROM entries WHERE task_id = ?1 COLLATE NOCASE AND digest = ?2",
-            params![entry.task_id, digest],
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
-        )
-        .optional()?;
-    let Some((p, status, ended_at)) = found else { return Ok(()) };
-    for table in ["entries", "artifacts", "events", "steps"] {
-        connection.execute(&format!("DELETE FROM {table} WHERE p = ?1"), [p])?;
-    }
-    connection.execute("DELETE FROM texts WHERE rowid = ?1", [p])?;
-    let ids = entry.facets.iter().map(|(facet, value)| {
-        let id = "SELECT id FROM names WHERE facet = ?1 AND value = ?2";
-        connection.query_row(id, params![*facet as u8, value], |row| row.get::<_, i64>(0)).optional()
-    });
-    for id in ids.chain([Ok(Some(EVERY_TASK))]) {
-        if let Some(id) = id? {
-            connection.execute(
-                "DELETE FROM facets WHERE name = ?1 AND status = ?2 AND ended_at = ?3 AND p = ?4",
-                params![id, status, ended_at, p],
-            )?;
-        }
-    }
-    Ok(())
 }

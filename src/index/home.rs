@@ -139,7 +139,7 @@ impl Home {
         }
         fs::rename(&new, &self.file)?;
         match self.followed(ledger, view)? {
-            Ok(index) => Ok(index),
+            Ok(index) => Ok(Index { added: index.entries(), ..index }),
             Err(_) => Err(Failure::Moving),
         }
     }
@@ -248,14 +248,23 @@ impl Home {
         }
     }
 
-    fn hold(&self, hold: Hold) -> Result<File, Failure> {
+    /// Whether an index can be put here.
+    pub fn is_writable(&self) -> bool {
+        self.open_lock().is_ok()
+    }
+
+    fn open_lock(&self) -> io::Result<File> {
         // A directory that nobody is to write is left alone, also by those whom the system would let.
         let existing = self.directory.ancestors().find_map(|directory| fs::metadata(directory).ok());
         if existing.is_some_and(|existing| existing.permissions().readonly()) {
-            return Err(io::Error::from(io::ErrorKind::PermissionDenied).into());
+            return Err(io::ErrorKind::PermissionDenied.into());
         }
         fs::create_dir_all(&self.directory)?;
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.lock)?;
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.lock)
+    }
+
+    fn hold(&self, hold: Hold) -> Result<File, Failure> {
+        let file = self.open_lock()?;
         let begun = Instant::now();
         loop {
             let locked = if hold == Hold::Shared { file.try_lock_shared() } else { file.try_lock() };

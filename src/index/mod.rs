@@ -167,12 +167,12 @@ impl Index {
     pub fn report(ledger: &Ledger) -> Result<Report> {
         let view = ledger.view()?;
         let homes = Home::all(ledger);
-        let reports: Vec<_> = homes.iter().map(|home| home.report(ledger, &view)).collect();
-        let there = reports.iter().position(|report| report.state != State::Missing);
-        reports
-            .into_iter()
-            .nth(there.unwrap_or(0))
-            .ok_or_else(|| Error::Damaged("no place for an index".into()))
+        let reports: Vec<_> = homes.iter().map(|home| (home, home.report(ledger, &view))).collect();
+        // The one that the next query will use.
+        let used =
+            reports.iter().position(|(home, report)| report.state == State::Current || home.is_writable());
+        let used = reports.into_iter().nth(used.unwrap_or(0));
+        used.map(|(_, report)| report).ok_or_else(|| Error::Damaged("no place for an index".into()))
     }
 
     /// Entries that were added to it for this query.
@@ -239,5 +239,7 @@ fn follow(
     if ledger.view().map_err(Failure::Ledger)?.head() != view.head() {
         return Ok(Followed::Moved);
     }
-    Ok(Followed::Unusable("the branch was rewritten".into()))
+    Ok(Followed::Unusable(
+        "the branch does not go on from where it was: it was rewritten, or became part of another".into(),
+    ))
 }

@@ -22,8 +22,6 @@ pub struct EntryRows {
     pub services: Option<String>,
     /// As in [`crate::entry::Headline`].
     pub what: String,
-    /// What the commit states, in part: equal for equal content.
-    pub digest: Option<u128>,
     pub commit: CommitId,
     /// Seconds since 1970.
     pub recorded_at: i64,
@@ -83,7 +81,6 @@ impl EntryRows {
             services: Some(entry.services())
                 .filter(|services| !services.is_empty())
                 .and_then(|services| serde_json::to_string(services).ok()),
-            digest: recorded.short_digest(),
             commit: recorded.commit,
             recorded_at: recorded.recorded_at.timestamp(),
             path: stored.path,

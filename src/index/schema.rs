@@ -19,13 +19,13 @@ CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE entries(
   p INTEGER PRIMARY KEY, task_id TEXT NOT NULL, status INTEGER NOT NULL, ended_at INTEGER NOT NULL, duration INTEGER,
   timestamp TEXT NOT NULL, title TEXT, error_message TEXT, plan_id TEXT, agent_id TEXT, agent_pool TEXT, intent TEXT,
-  services TEXT, what TEXT NOT NULL, digest BLOB, commit_id BLOB NOT NULL, recorded_at INTEGER NOT NULL, path TEXT NOT NULL,
+  services TEXT, what TEXT NOT NULL, commit_id BLOB NOT NULL, recorded_at INTEGER NOT NULL, path TEXT NOT NULL,
   blob_id BLOB NOT NULL, warning TEXT);
 CREATE TABLE names(id INTEGER PRIMARY KEY, facet INTEGER NOT NULL, value TEXT NOT NULL, uses INTEGER NOT NULL, UNIQUE(facet, value));
 CREATE TABLE facets(
   name INTEGER NOT NULL, status INTEGER NOT NULL, ended_at INTEGER NOT NULL, p INTEGER NOT NULL,
   PRIMARY KEY(name, status, ended_at, p)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE texts USING fts5(text, content='', contentless_delete=1, tokenize='ascii');
+CREATE VIRTUAL TABLE texts USING fts5(text, content='', tokenize='ascii');
 CREATE TABLE artifacts(
   p INTEGER NOT NULL, position INTEGER NOT NULL, repo_id TEXT, ref_type TEXT NOT NULL, ref_value TEXT NOT NULL,
   summary TEXT, created_at TEXT, PRIMARY KEY(p, position)) WITHOUT ROWID;
@@ -52,13 +52,13 @@ CREATE VIEW tasks AS SELECT
   timestamp, duration / 1e9 AS duration_seconds, title, error_message, plan_id, agent_id, agent_pool, intent, services,
   lower(hex(commit_id)) AS commit_id, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at, 'unixepoch') AS recorded_at, path, -p AS seq
   FROM entries ORDER BY p;
-CREATE VIEW task_values AS SELECT entries.task_id, meta.value AS name, names.value
+CREATE VIEW task_values AS SELECT entries.task_id, -entries.p AS entry_seq, meta.value AS name, names.value
   FROM facets JOIN names ON names.id = facets.name JOIN meta ON meta.key = 'facet:' || names.facet JOIN entries ON entries.p = facets.p;
-CREATE VIEW task_artifacts AS SELECT entries.task_id, repo_id, ref_type, ref_value, summary, created_at
+CREATE VIEW task_artifacts AS SELECT entries.task_id, -entries.p AS entry_seq, repo_id, ref_type, ref_value, summary, created_at
   FROM artifacts JOIN entries ON entries.p = artifacts.p;
-CREATE VIEW task_events AS SELECT entries.task_id, seq, type, at, level, repo_id, events.status, commit_hash, events.error_message
+CREATE VIEW task_events AS SELECT entries.task_id, -entries.p AS entry_seq, seq, type, at, level, repo_id, events.status, commit_hash, events.error_message
   FROM events JOIN entries ON entries.p = events.p;
-CREATE VIEW task_steps AS SELECT entries.task_id, step_id, name, success, execution_time_ms, worker_id, correlation_id
+CREATE VIEW task_steps AS SELECT entries.task_id, -entries.p AS entry_seq, step_id, name, success, execution_time_ms, worker_id, correlation_id
   FROM steps JOIN entries ON entries.p = steps.p;
 CREATE VIEW ledger AS SELECT key, value FROM meta WHERE key IN ('branch', 'head', 'entries', 'incomplete');
 ";

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use rusqlite::{Connection, params};
 
-use super::fill::{Filler, remove_older};
+use super::fill::Filler;
 use super::meta::Meta;
 use super::rows::EntryRows;
 use super::schema::{self, PLACES_PER_WALK};
@@ -77,7 +77,7 @@ pub fn catch_up(
     let mut failed = None;
     walk(&mut history, view, |step, _| {
         let done = match &step {
-            Step::Entry(rows) => remove_older(connection, rows).and_then(|()| filler.add(place, rows)),
+            Step::Entry(rows) => filler.add(place, rows),
             Step::Unreadable(commit, why) => add_unreadable(connection, *commit, why),
         };
         place += 1;

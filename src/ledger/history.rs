@@ -35,12 +35,6 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Half of the digest that the message states, which no two different entries share.
-    pub fn short_digest(&self) -> Option<u128> {
-        let (_, digest) = self.message.trim_end().rsplit_once(": sha256:")?;
-        u128::from_str_radix(digest.get(..32)?, 16).ok()
-    }
-
     /// What the message says.
     ///
     /// # Errors
@@ -51,8 +45,8 @@ impl Recorded {
     }
 }
 
-/// An iterator over the entries, newest first. An entry that several commits added with the same content, as two clones
-/// do that record the same task before they are merged, is yielded once, for the newest of them.
+/// An iterator over the entries, newest first. What a merge brings in and what was there already with the same content,
+/// as where two clones recorded the same task, is not yielded again.
 pub struct History<'r> {
     objects: Rc<Objects<'r>>,
     /// Commits that git says are cut off from their parents (`.git/shallow`).
@@ -61,8 +55,6 @@ pub struct History<'r> {
     /// Where the walk ends, if it comes by.
     until: Option<Oid>,
     met_until: bool,
-    /// The digests, in part, of what was yielded.
-    yielded: HashSet<u128>,
     /// The `.audit` tree of recently compared root trees.
     ledger_trees: HashMap<Oid, Option<Oid>>,
     /// Entries of the commit at hand that are still to be yielded.
@@ -80,6 +72,31 @@ enum Ahead {
     Listed(Vec<Oid>),
 }
 
+/// A commit whose parents are being put in order before it.
+struct OnTheWay {
+    id: Oid,
+    parents: Vec<Oid>,
+    next_parent: usize,
+    /// A merge brought it in: it is on the line of another than its first parent.
+    is_aside: bool,
+    /// Of the entry that it adds.
+    digest: Option<u128>,
+}
+
+impl OnTheWay {
+    fn new(id: Oid, commit: &Commit, is_aside: bool) -> Self {
+        let is_ours = Summary::parse(&commit.message).is_some();
+        let digest = if is_ours { short_digest(&commit.message) } else { None };
+        Self { id, parents: commit.parents.clone(), next_parent: 0, is_aside, digest }
+    }
+}
+
+/// Half of the digest that a message of ours states, which no two different entries share.
+fn short_digest(message: &str) -> Option<u128> {
+    let (_, digest) = message.trim_end().rsplit_once(": sha256:")?;
+    u128::from_str_radix(digest.get(..32)?, 16).ok()
+}
+
 impl<'r> History<'r> {
     /// From `tip` back to `until`, which is not yielded any more.
     pub(super) fn new(
@@ -95,7 +112,6 @@ impl<'r> History<'r> {
             ahead: Ahead::Line(first),
             until,
             met_until: false,
-            yielded: HashSet::new(),
             ledger_trees: HashMap::new(),
             ready: Vec::new(),
             entries: 0,
@@ -192,26 +208,31 @@ impl<'r> History<'r> {
         }
     }
 
-    /// All commits before the merge, in the ledger's order, oldest first; without those that are not asked for.
+    /// All commits before the merge, in the ledger's order, oldest first; without those that are not asked for, and
+    /// without those that another line added once more.
     fn list_before(&mut self, merge: Oid, commit: &Commit) -> Result<Vec<Oid>> {
         let mut list = Vec::new();
         let mut met = HashSet::new();
-        let mut way = vec![(merge, commit.parents.clone().into_iter())];
-        let mut on_first_line = true;
-        while let Some((id, parents)) = way.last_mut() {
-            let id = *id;
-            let Some(parent) = parents.next() else {
-                list.push(id);
+        let mut there = HashSet::new();
+        let mut way = vec![OnTheWay::new(merge, commit, false)];
+        while let Some(here) = way.last_mut() {
+            let is_first = here.next_parent == 0;
+            let Some(parent) = here.parents.get(here.next_parent).copied() else {
+                let is_repeated = here.digest.is_some_and(|digest| !there.insert(digest));
+                if !(is_repeated && here.is_aside) {
+                    list.push(here.id);
+                }
                 way.pop();
-                on_first_line = false;
                 continue;
             };
+            here.next_parent += 1;
+            let (id, is_aside) = (here.id, here.is_aside || !is_first);
             if !met.insert(parent) {
                 continue;
             }
-            self.met_until |= on_first_line && Some(parent) == self.until;
+            self.met_until |= !is_aside && Some(parent) == self.until;
             if let Some(found) = self.parent(id, parent)? {
-                way.push((parent, found.parents.into_iter()));
+                way.push(OnTheWay::new(parent, &found, is_aside));
             }
         }
         list.pop();
@@ -229,8 +250,6 @@ impl<'r> History<'r> {
         } else {
             self.compare_with_parents(id, &commit)?;
         }
-        let yielded = &mut self.yielded;
-        self.ready.retain(|one| one.short_digest().is_none_or(|digest| yielded.insert(digest)));
         self.entries += self.ready.len() as u64;
         Ok(())
     }

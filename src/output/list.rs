@@ -111,7 +111,13 @@ impl<'p> ListPrinter<'p> {
         let table = match &fields {
             None => Table::new(Cow::Borrowed(list.table())),
             Some(fields) => {
-                let column = |field: &Field| Column::named(field.name.to_uppercase());
+                let column = |field: &Field| {
+                    Column::named(if field.name.starts_with('/') {
+                        field.name.clone()
+                    } else {
+                        field.name.to_uppercase()
+                    })
+                };
                 Table::new(fields.iter().map(column).collect::<Vec<_>>().into())
             }
         };

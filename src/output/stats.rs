@@ -13,25 +13,30 @@ use crate::error::Result;
 use crate::ops::index::{Report, State};
 use crate::ops::query::StatsOutcome;
 
-static TABLE: [Column; 9] = [
-    Column::shrinks("GROUP", 12, 1),
+static TABLE: [Column; 8] = [
+    Column::shrinks("GROUP", 12, 4),
     Column::fixed("TASKS").right(),
-    Column::fixed("COMPLETED").right(),
     Column::fixed("FAILED").right(),
     Column::fixed("REJECTED").right(),
     Column::fixed("CANCELLED").right(),
-    Column::fixed("FAILURES").right(),
+    Column::fixed("RATE").right(),
     Column::fixed("P50").right(),
     Column::fixed("P95").right(),
 ];
-const BAR_CELLS: usize = 10;
+const BAR_CELLS: usize = 6;
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /// The groups.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn stats(printer: &mut Printer, by: Grouping, outcome: &StatsOutcome, limit: usize) -> Result<()> {
+pub fn stats(
+    printer: &mut Printer,
+    by: Grouping,
+    outcome: &StatsOutcome,
+    limit: Option<usize>,
+) -> Result<()> {
+    let limit = limit.unwrap_or(usize::MAX);
     let groups = || outcome.groups.iter().take(limit).map(|(key, group)| (key.as_deref(), group));
     match printer.format {
         Format::Json => printer.json(&StatsAnswer::new(by, outcome, limit)),
@@ -58,7 +63,7 @@ pub fn stats(printer: &mut Printer, by: Grouping, outcome: &StatsOutcome, limit:
             let most = groups().map(|(_, group)| group.total()).max().unwrap_or(0);
             let mut columns = TABLE.to_vec();
             if has_bars {
-                columns.push(Column::fixed(""));
+                columns.push(Column::shrinks("", BAR_CELLS, 1));
             }
             let mut table = Table::new(Cow::Owned(columns));
             for (key, group) in groups() {
@@ -68,7 +73,7 @@ pub fn stats(printer: &mut Printer, by: Grouping, outcome: &StatsOutcome, limit:
                 }
                 table.row(printer, cells)?;
             }
-            if outcome.groups.len() > 1 && by != Grouping::Service {
+            if outcome.groups.len() > 1 {
                 let mut total = cells("all", &outcome.all);
                 if has_bars {
                     total.push(Cell::plain(""));
@@ -90,11 +95,10 @@ fn cells(key: &str, group: &Group) -> Vec<Cell> {
     vec![
         Cell::plain(key),
         Cell::plain(group.total().to_string()),
-        count(Status::Completed),
         count(Status::Failed),
         count(Status::Rejected),
         count(Status::Cancelled),
-        Cell::plain(format!("{:.1} %", group.failure_rate() * 100.0)),
+        Cell::plain(format!("{:.1}%", group.failure_rate() * 100.0)),
         duration(50),
         duration(95),
     ]
@@ -115,8 +119,8 @@ fn duration(ms: u64) -> String {
     match ms {
         0..1000 => format!("{ms}ms"),
         1000..60_000 => format!("{seconds}.{}s", ms % 1000 / 100),
-        60_000..3_600_000 => format!("{}m {:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+        60_000..3_600_000 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }
 }
 
@@ -179,15 +183,15 @@ mod tests {
 
     #[test]
     fn bars_grow_by_eighths_and_never_vanish_into_the_next() {
-        assert_eq!([bar(0, 10), bar(10, 10), bar(5, 10)], ["", "██████████", "█████"]);
-        assert_eq!(bar(1, 80), "▏");
+        assert_eq!([bar(0, 10), bar(10, 10), bar(5, 10)], ["", "██████", "███"]);
+        assert_eq!(bar(1, 48), "▏");
     }
 
     #[test]
     fn durations_read_in_two_units() {
         assert_eq!(
             [0, 950, 1500, 61_000, 3_723_000].map(duration),
-            ["0ms", "950ms", "1.5s", "1m 01s", "1h 02m"]
+            ["0ms", "950ms", "1.5s", "1m01s", "1h02m"]
         );
     }
 }

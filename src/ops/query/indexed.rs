@@ -58,6 +58,7 @@ pub(super) fn run(
     }
     let total = match (asks_entries, query.count_all) {
         (false, true) => usize::try_from(index.total(question)?).unwrap_or(usize::MAX),
+        (false, false) if pager.total == 0 => usize::try_from(index.total(question)?).unwrap_or(usize::MAX),
         (false, false) => page.offset + pager.total + usize::from(more),
         (true, _) => pager.total,
     };

@@ -69,9 +69,10 @@ fn by_columns(
     grouping: Grouping,
     day_of: &dyn Fn(DateTime<Utc>) -> NaiveDate,
 ) -> std::result::Result<StatsOutcome, Failure> {
-    let mut stats = Stats::by(grouping);
-    index.count_groups(filter, grouping, day_of, &mut stats)?;
-    let (warnings, coverage) = (index.notes()?, indexed::indexed_coverage(index, view));
+    let (mut stats, mut warnings) = (Stats::by(grouping), Vec::new());
+    index.count_groups(filter, grouping, day_of, &mut stats, &mut warnings)?;
+    warnings.extend(index.notes()?);
+    let coverage = indexed::indexed_coverage(index, view);
     let (all, groups) = stats.finish();
     Ok(StatsOutcome { all, groups, coverage, warnings, way: Way::Index(index.added()) })
 }

@@ -1,67 +1,57 @@
 //! Rows of lists, and what follows them.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::CoverageAnswer;
-use crate::entry::{Status, TaskId, Timestamp};
+use crate::entry::{Artifact, Event, Status, Step, TaskId, Timestamp};
 use crate::ops::LoggedEntry;
 use crate::ops::query::{Answered, Page};
 use crate::output::list::List;
 
 /// An artifact, event or step, and the task that it belongs to. The item stands under its kind's name, as it is stored.
 #[derive(Debug, Serialize)]
-pub struct ItemAnswer {
-    task_id: TaskId,
+pub struct ItemAnswer<'e> {
+    task_id: &'e TaskId,
     task_status: Status,
     timestamp: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
-    artifact: Option<Value>,
+    artifact: Option<&'e Artifact>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<Value>,
+    event: Option<&'e Event>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<Value>,
+    step: Option<&'e Step>,
     /// Of a step: its worker, else the task's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    worker_id: Option<String>,
+    worker_id: Option<&'e str>,
     /// Of a step: its correlation, else the task's.
     #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<String>,
+    correlation_id: Option<&'e str>,
     commit: Option<String>,
-    path: String,
+    path: &'e str,
     recorded_at: Option<Timestamp>,
 }
 
-impl ItemAnswer {
+impl<'e> ItemAnswer<'e> {
     /// The item of `list` at `position`.
-    pub fn new(list: List, found: &LoggedEntry, position: u32) -> Self {
+    pub fn new(list: List, found: &'e LoggedEntry, position: u32) -> Self {
+        fn of<T>(items: Option<&Vec<T>>, position: u32) -> Option<&T> {
+            items?.get(usize::try_from(position).ok()?)
+        }
         let LoggedEntry { entry, recorded, stored } = found;
-        let at = position as usize;
-        let value = |item: Option<serde_json::Result<Value>>| item.and_then(Result::ok);
-        let step = entry.steps.iter().flatten().nth(at).filter(|_| list == List::Steps);
-        let mut answer = Self {
-            task_id: entry.task_id.clone(),
+        let step = of(entry.steps.as_ref(), position).filter(|_| list == List::Steps);
+        Self {
+            task_id: &entry.task_id,
             task_status: entry.status,
             timestamp: entry.timestamp,
-            artifact: None,
-            event: None,
-            step: value(step.map(serde_json::to_value)),
-            worker_id: step.and_then(|step| step.worker(entry)).map(str::to_owned),
-            correlation_id: step.and_then(|step| step.correlation(entry)).map(str::to_owned),
+            artifact: of(entry.artifacts.as_ref(), position).filter(|_| list == List::Artifacts),
+            event: of(entry.events.as_ref(), position).filter(|_| list == List::Events),
+            step,
+            worker_id: step.and_then(|step| step.worker(entry)),
+            correlation_id: step.and_then(|step| step.correlation(entry)),
             commit: recorded.map(|recorded| recorded.commit.to_string()),
-            path: stored.path.clone(),
+            path: &stored.path,
             recorded_at: recorded.map(|recorded| recorded.recorded_at.into()),
-        };
-        match list {
-            List::Artifacts => {
-                answer.artifact = value(entry.artifacts.iter().flatten().nth(at).map(serde_json::to_value));
-            }
-            List::Events => {
-                answer.event = value(entry.events.iter().flatten().nth(at).map(serde_json::to_value))
-            }
-            List::Entries | List::Steps => {}
         }
-        answer
     }
 }
 

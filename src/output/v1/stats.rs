@@ -14,6 +14,8 @@ pub struct StatsAnswer<'s> {
     schema: &'static str,
     by: &'static str,
     groups: Vec<GroupAnswer<'s>>,
+    /// How many groups there are, also beyond the limit.
+    total: usize,
     all: GroupAnswer<'s>,
     coverage: CoverageAnswer,
 }
@@ -41,6 +43,7 @@ impl<'s> StatsAnswer<'s> {
             schema: "git-audit/stats/v1",
             by: by.as_str(),
             groups: groups.map(|(key, group)| GroupAnswer::new(key.as_deref(), group)).collect(),
+            total: outcome.groups.len(),
             all: GroupAnswer::new(None, &outcome.all),
             coverage: (&outcome.coverage).into(),
         }
