@@ -79,15 +79,17 @@ struct OnTheWay {
     next_parent: usize,
     /// A merge brought it in: it is on the line of another than its first parent.
     is_aside: bool,
-    /// Of the entry that it adds.
-    digest: Option<u128>,
+    /// The task and the digest of the entry that it adds. Both, because a message can state the digest of another
+    /// task's entry, and must not hide that.
+    entry: Option<(String, u128)>,
 }
 
 impl OnTheWay {
     fn new(id: Oid, commit: &Commit, is_aside: bool) -> Self {
-        let is_ours = Summary::parse(&commit.message).is_some();
-        let digest = if is_ours { short_digest(&commit.message) } else { None };
-        Self { id, parents: commit.parents.clone(), next_parent: 0, is_aside, digest }
+        let summary = Summary::parse(&commit.message);
+        let entry =
+            summary.and_then(|summary| Some((summary.task_id.to_owned(), short_digest(&commit.message)?)));
+        Self { id, parents: commit.parents.clone(), next_parent: 0, is_aside, entry }
     }
 }
 
@@ -218,7 +220,7 @@ impl<'r> History<'r> {
         while let Some(here) = way.last_mut() {
             let is_first = here.next_parent == 0;
             let Some(parent) = here.parents.get(here.next_parent).copied() else {
-                let is_repeated = here.digest.is_some_and(|digest| !there.insert(digest));
+                let is_repeated = here.entry.take().is_some_and(|entry| !there.insert(entry));
                 if !(is_repeated && here.is_aside) {
                     list.push(here.id);
                 }
