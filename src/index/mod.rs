@@ -28,6 +28,7 @@ pub use question::Question;
 
 use home::Home;
 use meta::Meta;
+use update::CaughtUp;
 
 /// What the index tells while it works.
 #[derive(Clone, Debug)]
@@ -231,13 +232,17 @@ fn follow(
         return Ok(Followed::Here(0));
     }
     let before = meta.entries;
-    if update::catch_up(&transaction, view, &mut meta)? {
+    let caught_up = update::catch_up(&transaction, view, &mut meta)?;
+    if caught_up == CaughtUp::Yes {
         transaction.commit()?;
         return Ok(Followed::Here(meta.entries - before));
     }
     drop(transaction);
     if ledger.view().map_err(Failure::Ledger)?.head() != view.head() {
         return Ok(Followed::Moved);
+    }
+    if caught_up == CaughtUp::TooMuch {
+        return Ok(Followed::Unusable("more is new than it has".into()));
     }
     Ok(Followed::Unusable(
         "the branch does not go on from where it was: it was rewritten, or became part of another".into(),

@@ -1,5 +1,6 @@
 //! Bringing the index to a commit: by walking what is new, or everything.
 
+use std::collections::BTreeSet;
 use std::sync::mpsc;
 
 use rusqlite::{Connection, params};
@@ -62,33 +63,52 @@ pub fn build(
     Ok(())
 }
 
-/// Adds what is new. `Ok(false)`: the history does not lead to what the index has; nothing can be added then. The
-/// caller begins, and commits or rolls back.
+/// What became of catching up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CaughtUp {
+    /// The index is at the view's commit.
+    Yes,
+    /// More is new than old: building anew takes less time.
+    TooMuch,
+    /// The history does not lead to what the index has.
+    Astray,
+}
+
+/// New entries that are added whatever the index has.
+const FEW: u64 = 1000;
+
+/// Adds what is new. The caller begins, and commits or, where it did not come to its end, rolls back.
 pub fn catch_up(
     connection: &Connection,
     view: &mut View<'_>,
     meta: &mut Meta,
-) -> std::result::Result<bool, Failure> {
-    let Some(from) = meta.head else { return Ok(false) };
+) -> std::result::Result<CaughtUp, Failure> {
+    let Some(from) = meta.head else { return Ok(CaughtUp::Astray) };
+    let most = meta.entries.max(FEW);
     let first: i64 = connection.query_row("SELECT coalesce(min(p), 0) FROM entries", [], |row| row.get(0))?;
     let mut place = (first.div_euclid(PLACES_PER_WALK) - 1) * PLACES_PER_WALK;
     let mut filler = Filler::new(connection, false)?;
     let mut history = view.history_since(from)?;
     let mut failed = None;
-    walk(&mut history, view, |step, _| {
+    let mut is_too_much = false;
+    walk(&mut history, view, |step, count| {
+        is_too_much = count > most;
         let done = match &step {
             Step::Entry(rows) => filler.add(place, rows),
             Step::Unreadable(commit, why) => add_unreadable(connection, *commit, why),
         };
         place += 1;
         failed = done.err();
-        failed.is_none()
+        failed.is_none() && !is_too_much
     })?;
     if let Some(error) = failed {
         return Err(error.into());
     }
+    if is_too_much {
+        return Ok(CaughtUp::TooMuch);
+    }
     if !history.has_met_end() {
-        return Ok(false);
+        return Ok(CaughtUp::Astray);
     }
     follow_changes(connection, view, from, meta)?;
     meta.entries += history.entries();
@@ -96,7 +116,7 @@ pub fn catch_up(
     meta.incomplete = history.incomplete().map(str::to_owned).or(meta.incomplete.take());
     save_notes(connection, &history)?;
     meta.save(connection)?;
-    Ok(true)
+    Ok(CaughtUp::Yes)
 }
 
 /// Hands over every entry of the walk as rows, with the number of entries so far, until `each` has enough.
@@ -137,54 +157,56 @@ fn add_unreadable(connection: &Connection, commit: CommitId, why: &str) -> rusql
 }
 
 fn save_notes(connection: &Connection, history: &History<'_>) -> rusqlite::Result<()> {
-    history
-        .warnings()
-        .iter()
-        .try_for_each(|note| connection.execute("INSERT INTO notes VALUES (?1)", [note]).map(drop))
+    // The newest first, as the walk has them: what is added later goes before.
+    let mut add = connection
+        .prepare("INSERT INTO notes(rowid, note) SELECT coalesce(min(rowid), 0) - 1, ?1 FROM notes")?;
+    history.warnings().iter().rev().try_for_each(|note| add.execute([note]).map(drop))
 }
 
-/// Notes which entries the tip does not show any more as they were recorded, and which it shows again.
+/// Notes which entries the tip does not show any more as they were recorded, which it shows again, and where.
 fn follow_changes(
     connection: &Connection,
-    view: &View<'_>,
+    view: &mut View<'_>,
     from: CommitId,
     meta: &mut Meta,
 ) -> std::result::Result<(), Failure> {
-    let mut entries = connection
-        .prepare("SELECT p, commit_id, blob_id, warning FROM entries WHERE task_id = ?1 COLLATE NOCASE")?;
-    let mut mark = connection.prepare("UPDATE entries SET warning = ?2 WHERE p = ?1")?;
-    let mut failed = Ok(());
+    let mut changed = BTreeSet::new();
     view.changes_since(from, &mut |change| {
         match (change.before, change.after) {
             (None, Some(_)) => meta.held += 1,
             (Some(_), None) => meta.held = meta.held.saturating_sub(1),
             _ => {}
         }
-        let task_id = change.task_id.as_str();
-        let mut update = || -> rusqlite::Result<()> {
-            let mut rows = entries.query([task_id])?;
-            while let Some(row) = rows.next()? {
-                let (place, warning): (i64, Option<String>) = (row.get(0)?, row.get(3)?);
-                let Some(commit) = CommitId::from_bytes(row.get_ref(1)?.as_blob()?) else { continue };
-                let said = changed_since(task_id, commit);
-                let is_shown = change.after.is_some_and(|after| {
-                    row.get_ref(2).is_ok_and(|blob| blob.as_blob() == Ok(after.as_bytes()))
-                });
-                match warning {
-                    None if !is_shown => mark.execute(params![place, said])?,
-                    Some(warning) if is_shown && warning == said => {
-                        mark.execute(params![place, None::<String>])?
-                    }
-                    _ => 0,
-                };
-            }
-            Ok(())
-        };
-        if failed.is_ok() {
-            failed = update();
-        }
+        changed.insert(change.task_id);
     })?;
-    Ok(failed?)
+    let mut entries = connection.prepare(
+        "SELECT p, commit_id, blob_id, warning, path FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1",
+    )?;
+    let mut mark = connection.prepare("UPDATE entries SET warning = ?2, path = ?3 WHERE p = ?1")?;
+    for task_id in changed {
+        // A merge can bring a second file of a task; the view decides which one counts.
+        let shown = view.shown(&task_id)?;
+        let mut rows = entries.query([task_id.as_str()])?;
+        while let Some(row) = rows.next()? {
+            let Some(commit) = CommitId::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default()) else {
+                return Err(Failure::Wrong);
+            };
+            let blob = row.get_ref(2)?.as_blob().unwrap_or_default();
+            let shown = shown.as_ref().filter(|(_, shown)| shown.as_bytes() == blob);
+            let (place, before): (i64, Option<String>) = (row.get(0)?, row.get(3)?);
+            let (path, said) = (row.get::<_, String>(4)?, changed_since(task_id.as_str(), commit));
+            let after = match &before {
+                None if shown.is_none() => Some(said),
+                Some(warning) if shown.is_some() && *warning == said => None,
+                _ => before.clone(),
+            };
+            let path_after = shown.map_or(&path, |(path, _)| path);
+            if before != after || path != *path_after {
+                mark.execute(params![place, after, path_after])?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether an entry that could not be read can be read now: a partial clone may have fetched it.

@@ -138,6 +138,17 @@ impl<'r> View<'r> {
         self.objects.read(blob.0, ObjectType::Blob)
     }
 
+    /// The file that holds the task's entry now: its path and its content's object.
+    ///
+    /// # Errors
+    /// A directory of the ledger cannot be read.
+    pub fn shown(&mut self, task_id: &TaskId) -> Result<Option<(String, BlobId)>> {
+        Ok(match self.tree.locate(task_id)? {
+            Located::Here { path, blob } => Some((path, BlobId(blob))),
+            Located::OtherCase(_) | Located::Absent => None,
+        })
+    }
+
     /// The number of entries in the tree.
     ///
     /// # Errors
