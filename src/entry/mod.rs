@@ -387,7 +387,8 @@ impl Entry {
     /// How long it took, from `start_time` to `end_time`; `None` where one of them is not known.
     pub fn duration(&self) -> Option<TimeDelta> {
         let result = self.execution_result.as_ref()?;
-        Some(result.end_time?.utc() - result.start_time?.utc())
+        let most = TimeDelta::nanoseconds(i64::MAX);
+        Some((result.end_time?.utc() - result.start_time?.utc()).clamp(-most, most))
     }
 
     /// As [`Self::duration`], in whole milliseconds; 0 for one that ended before it began.

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::rows::nanoseconds;
+use super::rows::{nanoseconds, sortable};
 use super::schema::EVERY_TASK;
 use crate::entry::items::{MIN_COMMIT_PREFIX, MIN_STORED_PREFIX, is_hex};
 use crate::entry::{Facet, Filter, Grep, Items, RefType, Status};
@@ -118,11 +118,17 @@ fn entries(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<
     // All of them where none is asked for: the times below are then found within each.
     let statuses = if filter.statuses.is_empty() { &Status::ALL[..] } else { &filter.statuses };
     sql.is_one_of("f.status", statuses.iter().map(|status| Value::from(*status as i64)));
-    if let Some(since) = filter.since {
-        sql.push(" AND f.ended_at >= ?", [nanoseconds(since).into()]);
-    }
-    if let Some(before) = filter.before {
-        sql.push(" AND f.ended_at < ?", [nanoseconds(before).into()]);
+    // Where the numbers are equal, the times need not be.
+    for (bound, beyond, word) in [(filter.since, ">", ">="), (filter.before, "<", "<")] {
+        let Some(bound) = bound else { continue };
+        let number = Value::from(nanoseconds(bound));
+        sql.push(
+            &format!(
+                " AND f.ended_at {beyond}= ? AND (f.ended_at {beyond} ?
+                   OR EXISTS (SELECT 1 FROM entries e WHERE e.p = f.p AND rtrim(e.timestamp, 'Z') {word} ?))"
+            ),
+            [number.clone(), number, sortable(bound).into()],
+        );
     }
     for ids in names {
         sql.push(" AND EXISTS (SELECT 1 FROM facets o WHERE ", []);
@@ -130,7 +136,7 @@ fn entries(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<
         sql.push(" AND o.status = f.status AND o.ended_at = f.ended_at AND o.p = f.p)", []);
     }
     if let Some(least) = filter.min_duration {
-        let least = least.num_nanoseconds().unwrap_or(i64::MAX);
+        let Some(least) = least.num_nanoseconds() else { return Ok(None) };
         sql.push(" AND EXISTS (SELECT 1 FROM entries e WHERE e.p = f.p AND e.duration >= ?)", [least.into()]);
     }
     Ok(Some(Some(sql)))
@@ -235,7 +241,8 @@ fn reference(wanted: &str) -> Sql {
         if lower.len() >= MIN_COMMIT_PREFIX {
             // `g` comes after all hex digits.
             sql.push(
-                " OR (ref_type = ? AND lower(ref_value) >= ? AND lower(ref_value) < ? AND lower(ref_value) NOT GLOB '*[^0-9a-f]*')",
+                " OR (ref_type = ? AND lower(ref_value) >= ? AND lower(ref_value) < ? AND lower(ref_value) NOT GLOB '*[^0-9a-f]*'
+                   AND instr(ref_value, char(0)) = 0)",
                 [commit, lower.clone().into(), format!("{lower}g").into()],
             );
         }

@@ -1,5 +1,7 @@
 //! An entry as the index's rows: everything that is computed before the database is touched.
 
+use chrono::{DateTime, Datelike, Utc};
+
 use crate::entry::{Artifact, Entry, Event, Facet, Status, Step, Timestamp, grep, headline};
 use crate::ledger::{BlobId, CommitId, Recorded, Stored};
 
@@ -47,10 +49,20 @@ pub struct StepRow {
 /// takes all beyond ASCII for letters.
 const BETWEEN_TEXTS: &str = "\u{b6}";
 
-/// Nanoseconds since 1970. Instants before 1677 and after 2262 count as the first and the last of that range, which
-/// tells them from all others but not from each other.
-pub fn nanoseconds(time: chrono::DateTime<chrono::Utc>) -> i64 {
-    time.timestamp_nanos_opt().unwrap_or(if time.timestamp() < 0 { i64::MIN } else { i64::MAX })
+/// Nanoseconds since 1970. Later times never have smaller numbers, but the same where they are before 1677 or after
+/// 2262, or within a leap second.
+pub fn nanoseconds(time: DateTime<Utc>) -> i64 {
+    let within = i64::from(time.timestamp_subsec_nanos().min(999_999_999));
+    time.timestamp().saturating_mul(1_000_000_000).saturating_add(within)
+}
+
+/// A time as text that sorts as times do, without the `Z`: a shorter fraction is the beginning of a longer one.
+pub fn sortable(time: DateTime<Utc>) -> String {
+    match time.year() {
+        ..0 => String::new(),
+        0..10_000 => Timestamp::from(time).to_string().trim_end_matches('Z').to_owned(),
+        10_000.. => "~".to_owned(),
+    }
 }
 
 impl EntryRows {
@@ -67,7 +79,7 @@ impl EntryRows {
             correlation_id: step.correlation(&entry).map(str::to_owned),
             step: step.clone(),
         });
-        let duration = entry.duration().map(|duration| duration.num_nanoseconds().unwrap_or(i64::MAX));
+        let duration = entry.duration().and_then(|duration| duration.num_nanoseconds());
         Self {
             steps: steps.collect(),
             words: words(&entry),
