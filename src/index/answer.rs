@@ -39,6 +39,8 @@ pub struct IndexedEntry {
     pub blob: BlobId,
     /// Something the reader should know about it: a sentence.
     pub warning: Option<String>,
+    /// Its place in the order: the newest entry has the smallest.
+    pub place: i64,
     /// Positions of the items that fit; 0 for the entry itself.
     pub positions: Vec<u32>,
     /// What a list shows of it, where that was asked for.
@@ -70,7 +72,7 @@ impl Index {
     /// # Errors
     /// The database.
     pub fn notes(&self) -> Result<Vec<String>, Failure> {
-        let mut statement = self.connection.prepare("SELECT note FROM notes")?;
+        let mut statement = self.connection.prepare("SELECT note FROM notes ORDER BY rowid")?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<rusqlite::Result<Vec<String>>>()?)
     }
@@ -129,14 +131,14 @@ impl Index {
         );
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query(params_from_iter(page.values))?;
-        let mut pending: Option<(i64, IndexedEntry)> = None;
+        let mut pending: Option<IndexedEntry> = None;
         while let Some(row) = rows.next()? {
             let (place, position): (i64, u32) = (row.get(0)?, row.get(1)?);
             match &mut pending {
-                Some((same, entry)) if *same == place => entry.positions.push(position),
+                Some(entry) if entry.place == place => entry.positions.push(position),
                 _ => {
-                    let next = (place, indexed(row, position, slice.headlines)?);
-                    if let Some((_, entry)) = pending.replace(next)
+                    let next = indexed(row, place, position, slice.headlines)?;
+                    if let Some(entry) = pending.replace(next)
                         && !each(entry)
                     {
                         return Ok(true);
@@ -144,13 +146,14 @@ impl Index {
                 }
             }
         }
-        if let Some((_, entry)) = pending {
+        if let Some(entry) = pending {
             each(entry);
         }
         Ok(true)
     }
 
-    /// Counts the entries that fit into groups. `day_of`: the day of an instant, as the reader counts days.
+    /// Counts the entries that fit into groups. `day_of`: the day of an instant, as the reader counts days. Gives what
+    /// the reader should know of them, the newest first.
     ///
     /// # Errors
     /// The database.
@@ -160,10 +163,9 @@ impl Index {
         grouping: Grouping,
         day_of: &dyn Fn(DateTime<Utc>) -> NaiveDate,
         stats: &mut Stats,
-        warnings: &mut Vec<String>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<String>, Failure> {
         let Some(places) = (Question { filter, items: None }).places(&self.connection)? else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let key = match grouping {
             Grouping::Status => "path",
@@ -174,16 +176,19 @@ impl Index {
             Grouping::Intent => "intent",
         };
         let text = format!(
-            "SELECT e.status, e.duration, e.{key}, e.warning FROM ({}) m CROSS JOIN entries e ON e.p = m.p",
+            "SELECT e.status, e.duration, e.{key}, e.warning, e.p FROM ({}) m CROSS JOIN entries e ON e.p = m.p",
             places.text
         );
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query(params_from_iter(places.values))?;
+        let mut warnings: Vec<(i64, String)> = Vec::new();
         while let Some(row) = rows.next()? {
+            if let Some(warning) = row.get(3)? {
+                warnings.push((row.get(4)?, warning));
+            }
             let status = status(row.get(0)?)?;
             let duration: Option<i64> = row.get(1)?;
             let duration_ms = duration.map(|nanoseconds| u64::try_from(nanoseconds / 1_000_000).unwrap_or(0));
-            warnings.extend(row.get::<_, Option<String>>(3)?);
             let key = row.get_ref(2)?.as_str_or_null().map_err(|_| Failure::Wrong)?;
             match grouping {
                 Grouping::Status => stats.add([status.as_str()], status, duration_ms),
@@ -198,7 +203,8 @@ impl Index {
                 Grouping::Agent | Grouping::Plan | Grouping::Intent => stats.add(key, status, duration_ms),
             }
         }
-        Ok(())
+        warnings.sort_unstable();
+        Ok(warnings.into_iter().map(|(_, warning)| warning).collect())
     }
 
     /// The commit that recorded the task, the newest where there are several.
@@ -213,10 +219,14 @@ impl Index {
         Ok(CommitId::from_bytes(row.get_ref(0)?.as_blob().map_err(|_| Failure::Wrong)?))
     }
 
-    fn place_of(&self, commit: CommitId, task_id: &str) -> Result<Option<i64>, Failure> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT p FROM entries WHERE task_id = ?1 COLLATE NOCASE AND commit_id = ?2")?;
+    /// The place of the entry of `task_id` that `commit` added.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn place_of(&self, commit: CommitId, task_id: &str) -> Result<Option<i64>, Failure> {
+        let mut statement = self.connection.prepare(
+            "SELECT p FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1 AND commit_id = ?2",
+        )?;
         let mut rows = statement.query(rusqlite::params![task_id, commit.as_bytes()])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }
@@ -230,7 +240,7 @@ fn distinct(services: &[String]) -> Vec<&str> {
     distinct
 }
 
-fn indexed(row: &Row<'_>, position: u32, headlines: bool) -> Result<IndexedEntry, Failure> {
+fn indexed(row: &Row<'_>, place: i64, position: u32, headlines: bool) -> Result<IndexedEntry, Failure> {
     let id = |column| row.get_ref(column)?.as_blob().map_err(|_| Failure::Wrong);
     Ok(IndexedEntry {
         task_id: row.get(2)?,
@@ -239,6 +249,7 @@ fn indexed(row: &Row<'_>, position: u32, headlines: bool) -> Result<IndexedEntry
         path: row.get(5)?,
         blob: BlobId::from_bytes(id(6)?).ok_or(Failure::Wrong)?,
         warning: row.get(7)?,
+        place,
         positions: vec![position],
         headline: if headlines { Some(headline(row)?) } else { None },
     })

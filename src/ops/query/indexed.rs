@@ -2,7 +2,7 @@
 
 use super::pager::Pager;
 use super::walk::cursor_missing;
-use super::{Answered, Cursor, Each, Found, Query, Way, coverage};
+use super::{Answered, Cursor, Each, Found, Query, Shown, Way, coverage};
 use crate::entry::{Headline, TaskId};
 use crate::error::Result;
 use crate::index::{Failure, Index, IndexedEntry, Question, Slice};
@@ -14,6 +14,7 @@ pub(super) fn run(
     index: &Index,
     view: &mut View<'_>,
     query: &Query,
+    shown: &mut Shown,
     each: &mut Each<'_>,
 ) -> std::result::Result<Result<Answered>, Failure> {
     let question = Question { filter: &query.filter, items: query.items.as_ref() };
@@ -31,15 +32,27 @@ pub(super) fn run(
         // One more tells whether there is more.
         slice.limit = page.limit.map(|limit| limit.saturating_add(1));
     }
+    // The place after which the page begins need not be among what the index finds.
+    let begins_after = match page.after.as_ref().filter(|_| asks_entries) {
+        None => None,
+        Some(cursor) => match index.place_of(cursor.commit, cursor.task_id.as_str())? {
+            None => return Ok(Err(cursor_missing())),
+            place => place,
+        },
+    };
     let mut left = page.limit.filter(|_| !asks_entries);
-    let mut warnings = Vec::new();
     let mut stop = None;
     let mut more = false;
     let known = index.entries_of(question, &slice, &mut |found| {
+        if begins_after.is_some_and(|at| if page.reverse { found.place < at } else { found.place > at }) {
+            pager.arrive();
+        }
         let taken = take(view, query, found, &mut pager, &mut left, asks_entries);
         match taken {
             Ok(Taken::Page(found, warning)) => {
-                warnings.extend(warning);
+                shown.warnings.extend(warning);
+                shown.last.clone_from(&pager.last);
+                shown.rows += if let Found::Entry(_, positions) = &found { positions.len() } else { 1 };
                 if let Err(error) = each(found) {
                     stop = Some(Ok(error));
                 }
@@ -53,15 +66,18 @@ pub(super) fn run(
     match stop {
         Some(Ok(error)) => return Ok(Err(error)),
         Some(Err(failure)) => return Err(failure),
-        None if !known || pager.has_missed() => return Ok(Err(cursor_missing())),
+        None if !known => return Ok(Err(cursor_missing())),
         None => {}
     }
     let total = match (asks_entries, query.count_all) {
-        (false, true) => usize::try_from(index.total(question)?).unwrap_or(usize::MAX),
-        (false, false) if pager.total == 0 => usize::try_from(index.total(question)?).unwrap_or(usize::MAX),
-        (false, false) => page.offset + pager.total + usize::from(more),
+        // An empty page that does not begin at the beginning: was there anything before it?
+        (false, false) if pager.last.is_some() || more => {
+            page.offset.saturating_add(pager.total).saturating_add(usize::from(more))
+        }
+        (false, _) => usize::try_from(index.total(question)?).unwrap_or(usize::MAX),
         (true, _) => pager.total,
     };
+    let mut warnings = std::mem::take(&mut shown.warnings);
     warnings.extend(index.notes()?);
     let coverage = indexed_coverage(index, view);
     let way = Way::Index(index.added());
@@ -155,7 +171,7 @@ pub(super) fn for_each(
     query: &Query,
     each: &mut dyn FnMut(&LoggedEntry) -> Result<()>,
 ) -> std::result::Result<Result<Answered>, Failure> {
-    run(index, view, query, &mut |found| match found {
+    run(index, view, query, &mut Shown::default(), &mut |found| match found {
         Found::Entry(entry, _) => each(&entry),
         Found::Headline(_) => Ok(()),
     })

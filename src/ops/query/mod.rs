@@ -138,16 +138,49 @@ pub fn run(
 ) -> Result<Answered> {
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
-    answer(&ledger, &mut view, query.no_index, watch, |index, view, handed_over| {
-        indexed::run(index, view, query, &mut |found| {
+    let mut shown = Shown::default();
+    let answered = answer(&ledger, &mut view, query.no_index, watch, |index, view, handed_over| {
+        indexed::run(index, view, query, &mut shown, &mut |found| {
             *handed_over = true;
             each(found)
         })
+    });
+    let way = match answered {
+        Ok(answered) => return answered,
+        Err(way) => way,
+    };
+    if shown.last.is_none() {
+        return walk::run(&mut view, query, each).map(|answered| Answered { way, ..answered });
+    }
+    // The walk goes on where the index had to be given up. The next query is to have a better one.
+    let mut rest = query.clone();
+    rest.page.limit = query.page.limit.map(|limit| limit.saturating_sub(shown.rows));
+    rest.page.offset = 0;
+    rest.page.after = shown.last.clone();
+    let answered = walk::run(&mut view, &rest, each).map_err(|error| match (error, &way) {
+        // The place is not of the reader's choice.
+        (Error::Usage(_), Way::WalkInstead(why)) => Error::Index(why.clone()),
+        (error, _) => error,
+    })?;
+    // Where that fails, the walk will answer again.
+    drop(Index::rebuild(&ledger, &mut ledger.view()?, &mut |_| ()));
+    Ok(Answered {
+        cursor: answered.cursor.or(shown.last),
+        warnings: [shown.warnings, answered.warnings].concat(),
+        way,
+        ..answered
     })
-    .unwrap_or_else(|way| walk::run(&mut view, query, each).map(|answered| Answered { way, ..answered }))
 }
 
-/// Asks the index, where that can be done. `Err`: the walk has to answer.
+/// What the reader has seen of an answer that did not come to its end.
+#[derive(Default)]
+struct Shown {
+    rows: usize,
+    last: Option<Cursor>,
+    warnings: Vec<String>,
+}
+
+/// Asks the index, where that can be done. `Err`: the walk has to answer, or to go on.
 fn answer<'l, A>(
     ledger: &'l Ledger,
     view: &mut View<'l>,
@@ -168,9 +201,7 @@ fn answer<'l, A>(
                 let mut handed_over = false;
                 match ask(&open, view, &mut handed_over) {
                     Ok(answer) => return Ok(answer),
-                    Err(failure) if handed_over => {
-                        return Ok(Err(Error::Index(failure.to_string())));
-                    }
+                    Err(failure) if handed_over => return Err(Way::WalkInstead(failure.to_string())),
                     Err(failure) => failure,
                 }
             }

@@ -51,6 +51,11 @@ impl<'p> Pager<'p> {
         &rest[..taken]
     }
 
+    /// What comes by now is after the place where the page begins, whether or not that has come by.
+    pub fn arrive(&mut self) {
+        self.ahead = None;
+    }
+
     /// Whether the page is full, and it is known whether there is more.
     pub fn is_done(&self) -> bool {
         self.more

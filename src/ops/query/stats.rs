@@ -69,8 +69,8 @@ fn by_columns(
     grouping: Grouping,
     day_of: &dyn Fn(DateTime<Utc>) -> NaiveDate,
 ) -> std::result::Result<StatsOutcome, Failure> {
-    let (mut stats, mut warnings) = (Stats::by(grouping), Vec::new());
-    index.count_groups(filter, grouping, day_of, &mut stats, &mut warnings)?;
+    let mut stats = Stats::by(grouping);
+    let mut warnings = index.count_groups(filter, grouping, day_of, &mut stats)?;
     warnings.extend(index.notes()?);
     let coverage = indexed::indexed_coverage(index, view);
     let (all, groups) = stats.finish();
