@@ -81,9 +81,9 @@ impl PageArgs {
             .map(|field| Field::parse(list, field))
             .collect::<std::result::Result<Vec<_>, _>>();
         let fields = fields.map_err(Error::Usage)?;
-        let twice = (1..fields.len()).find(|number| fields[..*number].contains(&fields[*number]));
-        if let Some(number) = twice {
-            return Err(Error::Usage(format!("--fields names `{}` twice", fields[number].name)));
+        let twice = self.fields.iter().enumerate().find(|(at, field)| self.fields[..*at].contains(field));
+        if let Some((_, field)) = twice {
+            return Err(Error::Usage(format!("the field `{field}` is named twice")));
         }
         self.way.say_times(session, &filter);
         let page =
