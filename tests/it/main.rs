@@ -15,6 +15,7 @@ mod concurrency;
 mod docs;
 mod faults;
 mod import;
+mod index;
 mod init;
 mod input;
 mod log;
