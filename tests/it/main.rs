@@ -19,6 +19,7 @@ mod index;
 mod init;
 mod input;
 mod log;
+mod merges;
 mod output;
 mod places;
 mod plain_git;
