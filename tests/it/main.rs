@@ -16,6 +16,7 @@ mod docs;
 mod faults;
 mod import;
 mod index;
+mod index_life;
 mod init;
 mod input;
 mod log;
