@@ -24,6 +24,7 @@ mod merges;
 mod output;
 mod places;
 mod plain_git;
+mod query;
 mod record;
 mod sandbox;
 mod shell;
