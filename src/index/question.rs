@@ -227,6 +227,9 @@ fn item_conditions(items: &Items, filter: &Filter) -> Sql {
     sql
 }
 
+/// Of a SHA-256 commit id; no stored one is longer.
+const MAX_HEX_DIGITS: usize = 64;
+
 /// As `Artifact::is_named_by`: the same text, or for commits the beginning of either.
 fn reference(wanted: &str) -> Sql {
     let lower = wanted.to_ascii_lowercase();
@@ -235,7 +238,7 @@ fn reference(wanted: &str) -> Sql {
     if is_hex(wanted) {
         let commit = Value::from(RefType::Commit.as_str().to_owned());
         sql.push(" OR (ref_type = ? AND ", [commit.clone()]);
-        let shorter = (MIN_STORED_PREFIX..=lower.len()).map(|end| Value::from(lower[..end].to_owned()));
+        let shorter = (MIN_STORED_PREFIX..=lower.len().min(MAX_HEX_DIGITS)).map(|end| Value::from(lower[..end].to_owned()));
         sql.is_one_of("lower(ref_value)", shorter);
         sql.push(")", []);
         if lower.len() >= MIN_COMMIT_PREFIX {

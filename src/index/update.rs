@@ -11,7 +11,7 @@ use super::rows::EntryRows;
 use super::schema::{self, PLACES_PER_WALK};
 use super::{Failure, News, Watch};
 use crate::error::{Error, Result};
-use crate::ledger::{CommitId, History, Recorded, View, changed_since};
+use crate::ledger::{CommitId, History, Recorded, View};
 
 /// Rows that wait for the database while the next ones are read.
 const ROWS_AHEAD: usize = 512;
@@ -110,7 +110,7 @@ pub fn catch_up(
     if !history.has_met_end() {
         return Ok(CaughtUp::Astray);
     }
-    follow_changes(connection, view, from, meta)?;
+    follow_changes(connection, view, from, first, meta)?;
     meta.entries += history.entries();
     meta.head = view.head();
     meta.incomplete = history.incomplete().map(str::to_owned).or(meta.incomplete.take());
@@ -163,11 +163,13 @@ fn save_notes(connection: &Connection, history: &History<'_>) -> rusqlite::Resul
     history.warnings().iter().rev().try_for_each(|note| add.execute([note]).map(drop))
 }
 
-/// Notes which entries the tip does not show any more as they were recorded, which it shows again, and where.
+/// Notes which of the earlier entries, from place `first` on, the tip does not show any more as they were recorded, which
+/// it shows again, and where.
 fn follow_changes(
     connection: &Connection,
     view: &mut View<'_>,
     from: CommitId,
+    first: i64,
     meta: &mut Meta,
 ) -> std::result::Result<(), Failure> {
     let mut changed = BTreeSet::new();
@@ -180,29 +182,18 @@ fn follow_changes(
         changed.insert(change.task_id);
     })?;
     let mut entries = connection.prepare(
-        "SELECT p, commit_id, blob_id, warning, path FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1",
+        "SELECT p, commit_id FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1 AND p >= ?2",
     )?;
     let mut mark = connection.prepare("UPDATE entries SET warning = ?2, path = ?3 WHERE p = ?1")?;
     for task_id in changed {
-        // A merge can bring a second file of a task; the view decides which one counts.
-        let shown = view.shown(&task_id)?;
-        let mut rows = entries.query([task_id.as_str()])?;
+        let mut rows = entries.query(params![task_id.as_str(), first])?;
         while let Some(row) = rows.next()? {
-            let Some(commit) = CommitId::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default()) else {
-                return Err(Failure::Wrong);
-            };
-            let blob = row.get_ref(2)?.as_blob().unwrap_or_default();
-            let shown = shown.as_ref().filter(|(_, shown)| shown.as_bytes() == blob);
-            let (place, before): (i64, Option<String>) = (row.get(0)?, row.get(3)?);
-            let (path, said) = (row.get::<_, String>(4)?, changed_since(task_id.as_str(), commit));
-            let after = match &before {
-                None if shown.is_none() => Some(said),
-                Some(warning) if shown.is_some() && *warning == said => None,
-                _ => before.clone(),
-            };
-            let path_after = shown.map_or(&path, |(path, _)| path);
-            if before != after || path != *path_after {
-                mark.execute(params![place, after, path_after])?;
+            let place: i64 = row.get(0)?;
+            let commit = CommitId::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default());
+            let recorded = view.recorded_in(commit.ok_or(Failure::Wrong)?, Some(&task_id))?;
+            if let Some(recorded) = recorded {
+                let stored = view.load(&recorded)?;
+                mark.execute(params![place, stored.warning, stored.path])?;
             }
         }
     }
@@ -217,7 +208,7 @@ pub fn is_readable_now(connection: &Connection, view: &mut View<'_>) -> std::res
         let Some(commit) = CommitId::from_bytes(row.get_ref(0)?.as_blob().unwrap_or_default()) else {
             continue;
         };
-        let recorded: Option<Recorded> = view.recorded_in(commit)?;
+        let recorded: Option<Recorded> = view.recorded_in(commit, None)?;
         if recorded.is_some_and(|recorded| view.load_entry(&recorded).is_ok()) {
             return Ok(true);
         }

@@ -45,8 +45,8 @@ impl Recorded {
     }
 }
 
-/// An iterator over the entries, newest first. What a merge brings in and what was there already with the same content,
-/// as where two clones recorded the same task, is not yielded again.
+/// An iterator over the entries, newest first. What was there already with the same content is not yielded again where
+/// a merge brings it in, as from a clone that recorded the same task, or somebody's own commit puts it back.
 pub struct History<'r> {
     objects: Rc<Objects<'r>>,
     /// Commits that git says are cut off from their parents (`.git/shallow`).
@@ -55,6 +55,10 @@ pub struct History<'r> {
     /// Where the walk ends, if it comes by.
     until: Option<Oid>,
     met_until: bool,
+    /// Where each entry of ours was added first, once the commits were put in order.
+    firsts: HashMap<EntryKey, usize>,
+    /// Commits before those that are asked for.
+    left_out: usize,
     /// The `.audit` tree of recently compared root trees.
     ledger_trees: HashMap<Oid, Option<Oid>>,
     /// Entries of the commit at hand that are still to be yielded.
@@ -79,17 +83,23 @@ struct OnTheWay {
     next_parent: usize,
     /// A merge brought it in: it is on the line of another than its first parent.
     is_aside: bool,
-    /// The task and the digest of the entry that it adds. Both, because a message can state the digest of another
-    /// task's entry, and must not hide that.
-    entry: Option<(String, u128)>,
+    /// The entry that it adds.
+    entry: Option<EntryKey>,
+}
+
+/// An entry's task and digest. Both, because a message can state the digest of another task's entry, and must not hide
+/// that.
+type EntryKey = (String, u128);
+
+fn entry_key(message: &str) -> Option<EntryKey> {
+    let summary = Summary::parse(message)?;
+    Some((summary.task_id.to_owned(), short_digest(message)?))
 }
 
 impl OnTheWay {
     fn new(id: Oid, commit: &Commit, is_aside: bool) -> Self {
-        let summary = Summary::parse(&commit.message);
-        let entry =
-            summary.and_then(|summary| Some((summary.task_id.to_owned(), short_digest(&commit.message)?)));
-        Self { id, parents: commit.parents.clone(), next_parent: 0, is_aside, entry }
+        let (parents, entry) = (commit.parents.clone(), entry_key(&commit.message));
+        Self { id, parents, next_parent: 0, is_aside, entry }
     }
 }
 
@@ -114,6 +124,8 @@ impl<'r> History<'r> {
             ahead: Ahead::Line(first),
             until,
             met_until: false,
+            firsts: HashMap::new(),
+            left_out: 0,
             ledger_trees: HashMap::new(),
             ready: Vec::new(),
             entries: 0,
@@ -215,12 +227,14 @@ impl<'r> History<'r> {
     fn list_before(&mut self, merge: Oid, commit: &Commit) -> Result<Vec<Oid>> {
         let mut list = Vec::new();
         let mut met = HashSet::new();
-        let mut there = HashSet::new();
         let mut way = vec![OnTheWay::new(merge, commit, false)];
         while let Some(here) = way.last_mut() {
             let is_first = here.next_parent == 0;
             let Some(parent) = here.parents.get(here.next_parent).copied() else {
-                let is_repeated = here.entry.take().is_some_and(|entry| !there.insert(entry));
+                let is_repeated = here.entry.take().is_some_and(|entry| {
+                    let place = list.len();
+                    *self.firsts.entry(entry).or_insert(place) != place
+                });
                 if !(is_repeated && here.is_aside) {
                     list.push(here.id);
                 }
@@ -240,7 +254,7 @@ impl<'r> History<'r> {
         list.pop();
         if self.met_until {
             let end = list.iter().position(|id| Some(*id) == self.until);
-            list.drain(..=end.unwrap_or(0));
+            self.left_out = list.drain(..=end.unwrap_or(0)).len();
         }
         Ok(list)
     }
@@ -251,8 +265,26 @@ impl<'r> History<'r> {
             self.ready.push(recorded(id, tree, committed_at, message, true));
         } else {
             self.compare_with_parents(id, &commit)?;
+            if !self.ready.is_empty() {
+                self.leave_out_what_was_there(id, &commit)?;
+            }
         }
         self.entries += self.ready.len() as u64;
+        Ok(())
+    }
+
+    /// Somebody's own commit may put back what was removed, or bring it from elsewhere.
+    fn leave_out_what_was_there(&mut self, id: Oid, commit: &Commit) -> Result<()> {
+        if let Ahead::Line(_) = self.ahead {
+            self.ahead = Ahead::Listed(self.list_before(id, commit)?);
+        }
+        let Ahead::Listed(before) = &self.ahead else { return Ok(()) };
+        let (place, firsts) = (self.left_out + before.len(), &self.firsts);
+        let was_there = |one: &Recorded| {
+            let first = entry_key(&one.message).and_then(|entry| firsts.get(&entry));
+            first.is_some_and(|first| *first < place)
+        };
+        self.ready.retain(|one| !was_there(one));
         Ok(())
     }
 

@@ -68,7 +68,7 @@ pub use request::Request;
 pub use settings::ConfigVariables;
 pub use spool::{Spool, Spooled, Waiting};
 pub use tree_changes::EntryChange;
-pub use view::{Stored, View, changed_since};
+pub use view::{Stored, View};
 
 use crate::error::{Error, Result};
 use locate::{Branch, Opened};

@@ -49,7 +49,7 @@ impl Stored {
 }
 
 /// What to say of an entry that the tip does not show as it was recorded.
-pub fn changed_since(task_id: &str, commit: CommitId) -> String {
+fn changed_since(task_id: &str, commit: CommitId) -> String {
     let short = commit.short();
     format!(
         "the entry of task {task_id} (commit {short}) was changed or removed after it was recorded; this is what was recorded"
@@ -136,17 +136,6 @@ impl<'r> View<'r> {
     /// It is not in this repository, or damaged.
     pub fn read_blob(&self, blob: BlobId) -> Result<Vec<u8>> {
         self.objects.read(blob.0, ObjectType::Blob)
-    }
-
-    /// The file that holds the task's entry now: its path and its content's object.
-    ///
-    /// # Errors
-    /// A directory of the ledger cannot be read.
-    pub fn shown(&mut self, task_id: &TaskId) -> Result<Option<(String, BlobId)>> {
-        Ok(match self.tree.locate(task_id)? {
-            Located::Here { path, blob } => Some((path, BlobId(blob))),
-            Located::OtherCase(_) | Located::Absent => None,
-        })
     }
 
     /// The number of entries in the tree.
@@ -291,16 +280,29 @@ impl<'r> View<'r> {
         }
     }
 
-    /// What the commit added to the ledger; `None`: nothing, or the commit is not here.
+    /// The entry that the commit added to the ledger: that of `task_id`, or the first. `None`: there is none, or the
+    /// commit is not here.
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn recorded_in(&self, commit: CommitId) -> Result<Option<Recorded>> {
+    pub fn recorded_in(&self, commit: CommitId, task_id: Option<&TaskId>) -> Result<Option<Recorded>> {
         if self.objects.try_read(commit.0, ObjectType::Commit)?.is_none() {
             return Ok(None);
         }
-        let mut history = History::new(Rc::clone(&self.objects), Some(commit.0), None, self.shallow.clone())?;
-        Ok(history.next().transpose()?.filter(|recorded| recorded.commit == commit))
+        let history = History::new(Rc::clone(&self.objects), Some(commit.0), None, self.shallow.clone())?;
+        for recorded in history {
+            let recorded = recorded?;
+            if recorded.commit != commit {
+                break;
+            }
+            let is_wanted = |task_id: &TaskId| {
+                recorded.summary().is_ok_and(|summary| summary.task_id == task_id.as_str())
+            };
+            if task_id.is_none_or(is_wanted) {
+                return Ok(Some(recorded));
+            }
+        }
+        Ok(None)
     }
 
     /// Ids in the ledger that a person may have meant: those it is the beginning of, else those nearly like it.
