@@ -238,7 +238,8 @@ fn reference(wanted: &str) -> Sql {
     if is_hex(wanted) {
         let commit = Value::from(RefType::Commit.as_str().to_owned());
         sql.push(" OR (ref_type = ? AND ", [commit.clone()]);
-        let shorter = (MIN_STORED_PREFIX..=lower.len().min(MAX_HEX_DIGITS)).map(|end| Value::from(lower[..end].to_owned()));
+        let shorter = (MIN_STORED_PREFIX..=lower.len().min(MAX_HEX_DIGITS))
+            .map(|end| Value::from(lower[..end].to_owned()));
         sql.is_one_of("lower(ref_value)", shorter);
         sql.push(")", []);
         if lower.len() >= MIN_COMMIT_PREFIX {

@@ -1,25 +1,20 @@
 //! An entry as the index's rows: everything that is computed before the database is touched.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike, Utc};
 
-use crate::entry::{Artifact, Entry, Event, Facet, Status, Step, Timestamp, grep, headline};
-use crate::ledger::{BlobId, CommitId, Recorded, Stored};
+use crate::entry::{Entry, Facet, Timestamp, grep, headline};
+use crate::ledger::{CommitId, Recorded, Stored};
 
-/// The rows of one entry.
-pub struct EntryRows {
-    pub task_id: String,
-    pub status: Status,
+/// The rows of one entry: what is not simply a field of it.
+pub struct EntryRows<'e> {
+    pub entry: &'e Entry,
+    pub stored: &'e Stored,
     /// Nanoseconds since 1970.
     pub ended_at: i64,
     /// Nanoseconds.
     pub duration: Option<i64>,
-    pub timestamp: String,
-    pub title: Option<String>,
-    pub error_message: Option<String>,
-    pub plan_id: Option<String>,
-    pub agent_id: Option<String>,
-    pub agent_pool: Option<String>,
-    pub intent: Option<String>,
     /// A JSON array.
     pub services: Option<String>,
     /// As in [`crate::entry::Headline`].
@@ -27,22 +22,9 @@ pub struct EntryRows {
     pub commit: CommitId,
     /// Seconds since 1970.
     pub recorded_at: i64,
-    pub path: String,
-    pub blob: BlobId,
-    pub warning: Option<String>,
-    pub facets: Vec<(Facet, String)>,
+    pub facets: Vec<(Facet, Cow<'e, str>)>,
     /// The words of its text, as [`grep`] finds them, one blank between two.
     pub words: String,
-    pub artifacts: Vec<Artifact>,
-    pub events: Vec<Event>,
-    pub steps: Vec<StepRow>,
-}
-
-/// What is kept of a step: its worker and correlation are the task's where it has none of its own.
-pub struct StepRow {
-    pub step: Step,
-    pub worker_id: Option<String>,
-    pub correlation_id: Option<String>,
 }
 
 /// Between two texts, so that no phrase reaches from one to the next: no word has this character, and the tokenizer
@@ -65,47 +47,28 @@ pub fn sortable(time: DateTime<Utc>) -> String {
     }
 }
 
-impl EntryRows {
-    pub fn new(recorded: &Recorded, stored: Stored, entry: Entry) -> Self {
+impl<'e> EntryRows<'e> {
+    pub fn new(recorded: &Recorded, stored: &'e Stored, entry: &'e Entry) -> Self {
         let mut facets = Vec::new();
         for facet in Facet::ALL {
-            facets.extend(facet.values(&entry).into_iter().map(|value| (facet, value.into_owned())));
+            facets.extend(facet.values(entry).into_iter().map(|value| (facet, value)));
         }
         // A reference that the task left in two repositories is one value.
         facets.sort_unstable();
         facets.dedup();
-        let steps = entry.steps.iter().flatten().map(|step| StepRow {
-            worker_id: step.worker(&entry).map(str::to_owned),
-            correlation_id: step.correlation(&entry).map(str::to_owned),
-            step: step.clone(),
-        });
-        let duration = entry.duration().and_then(|duration| duration.num_nanoseconds());
         Self {
-            steps: steps.collect(),
-            words: words(&entry),
-            status: entry.status,
+            entry,
             ended_at: nanoseconds(entry.timestamp.utc()),
-            duration,
-            timestamp: entry.timestamp.to_string(),
-            agent_id: entry.agent().map(str::to_owned),
-            agent_pool: entry.pool().map(str::to_owned),
-            intent: entry.intent().map(str::to_owned),
+            duration: entry.duration().and_then(|duration| duration.num_nanoseconds()),
             services: Some(entry.services())
                 .filter(|services| !services.is_empty())
                 .and_then(|services| serde_json::to_string(services).ok()),
+            what: headline::what(entry),
             commit: recorded.commit,
             recorded_at: recorded.recorded_at.timestamp(),
-            path: stored.path,
-            blob: stored.blob,
-            warning: stored.warning,
-            what: headline::what(&entry),
+            stored,
+            words: words(entry),
             facets,
-            task_id: entry.task_id.to_string(),
-            title: entry.title,
-            error_message: entry.error_message,
-            plan_id: entry.plan_id,
-            artifacts: entry.artifacts.unwrap_or_default(),
-            events: entry.events.unwrap_or_default(),
         }
     }
 }

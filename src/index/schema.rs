@@ -25,7 +25,7 @@ CREATE TABLE names(id INTEGER PRIMARY KEY, facet INTEGER NOT NULL, value TEXT NO
 CREATE TABLE facets(
   name INTEGER NOT NULL, status INTEGER NOT NULL, ended_at INTEGER NOT NULL, p INTEGER NOT NULL,
   PRIMARY KEY(name, status, ended_at, p)) WITHOUT ROWID;
-CREATE VIRTUAL TABLE texts USING fts5(text, content='', tokenize='ascii');
+CREATE VIRTUAL TABLE texts USING fts5(text, content='', columnsize=0, tokenize='ascii');
 CREATE TABLE artifacts(
   p INTEGER NOT NULL, position INTEGER NOT NULL, repo_id TEXT, ref_type TEXT NOT NULL, ref_value TEXT NOT NULL,
   summary TEXT, created_at TEXT, PRIMARY KEY(p, position)) WITHOUT ROWID;

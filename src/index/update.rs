@@ -10,17 +10,20 @@ use super::meta::Meta;
 use super::rows::EntryRows;
 use super::schema::{self, PLACES_PER_WALK};
 use super::{Failure, News, Watch};
+use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::ledger::{CommitId, History, Recorded, View};
+use crate::ledger::{CommitId, History, Recorded, Stored, View};
 
-/// Rows that wait for the database while the next ones are read.
-const ROWS_AHEAD: usize = 512;
+/// Entries that are handed to the writer at a time, so that neither thread wakes the other for each, and how often that
+/// many may wait.
+const BATCH_ENTRIES: usize = 256;
+const BATCHES_AHEAD: usize = 16;
 /// Entries between two words of progress.
 const PROGRESS_STEP: u64 = 500;
 
 /// What the walk gives.
 enum Step {
-    Entry(Box<EntryRows>),
+    Entry(Box<(Recorded, Stored, Entry)>),
     /// An entry that cannot be read, and why.
     Unreadable(CommitId, String),
 }
@@ -38,16 +41,24 @@ pub fn build(
     let mut history = view.history()?;
     // One thread reads and parses, the other writes.
     std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(ROWS_AHEAD);
+        let (sender, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
+        // What was made by one thread is freed by it: the other would wait for the allocator.
+        let (returning, used) = mpsc::channel();
         let database = &mut *connection;
-        let writer = scope.spawn(move || write_all(database, &receiver));
+        let writer = scope.spawn(move || write_all(database, &receiver, &returning));
+        let mut batch = Vec::new();
         let walked = walk(&mut history, view, |step, count| {
             if count % PROGRESS_STEP == 0 {
                 watch(News::Read { entries: count, of: meta.held });
             }
+            batch.push(step);
+            if batch.len() == BATCH_ENTRIES {
+                used.try_iter().for_each(drop);
+            }
             // A writer that has stopped says why itself.
-            sender.send(step).is_ok()
+            batch.len() < BATCH_ENTRIES || sender.send(std::mem::take(&mut batch)).is_ok()
         });
+        _ = sender.send(batch);
         drop(sender);
         writer.join().unwrap_or(Err(Failure::Stopped))?;
         walked.map_err(Failure::from)
@@ -94,13 +105,14 @@ pub fn catch_up(
     walk(&mut history, view, |step, count| {
         is_too_much = count > most;
         let done = match &step {
-            Step::Entry(rows) => filler.add(place, rows),
+            Step::Entry(read) => filler.add(place, &rows(read)),
             Step::Unreadable(commit, why) => add_unreadable(connection, *commit, why),
         };
         place += 1;
         failed = done.err();
         failed.is_none() && !is_too_much
     })?;
+    filler.finish()?;
     if let Some(error) = failed {
         return Err(error.into());
     }
@@ -130,7 +142,7 @@ fn walk(
         let recorded = recorded?;
         count += 1;
         let step = match view.load_entry(&recorded) {
-            Ok((stored, entry)) => Step::Entry(Box::new(EntryRows::new(&recorded, stored, entry))),
+            Ok((stored, entry)) => Step::Entry(Box::new((recorded, stored, entry))),
             Err(why) => Step::Unreadable(recorded.commit, why.to_string()),
         };
         if !each(step, count) {
@@ -140,15 +152,29 @@ fn walk(
     Ok(())
 }
 
-fn write_all(connection: &mut Connection, steps: &mpsc::Receiver<Step>) -> std::result::Result<(), Failure> {
+fn write_all(
+    connection: &mut Connection,
+    batches: &mpsc::Receiver<Vec<Step>>,
+    used: &mpsc::Sender<Vec<Step>>,
+) -> std::result::Result<(), Failure> {
     let mut filler = Filler::new(connection, true)?;
-    for (place, step) in (0_i64..).zip(steps) {
-        match step {
-            Step::Entry(rows) => filler.add(place, &rows)?,
-            Step::Unreadable(commit, why) => add_unreadable(connection, commit, &why)?,
+    let mut place = 0;
+    for batch in batches {
+        for step in &batch {
+            match step {
+                Step::Entry(read) => filler.add(place, &rows(read))?,
+                Step::Unreadable(commit, why) => add_unreadable(connection, *commit, why)?,
+            }
+            place += 1;
         }
+        // Whoever does not take it any more has ended.
+        _ = used.send(batch);
     }
     Ok(filler.finish()?)
+}
+
+fn rows((recorded, stored, entry): &(Recorded, Stored, Entry)) -> EntryRows<'_> {
+    EntryRows::new(recorded, stored, entry)
 }
 
 fn add_unreadable(connection: &Connection, commit: CommitId, why: &str) -> rusqlite::Result<()> {
