@@ -13,6 +13,10 @@ pub fn is_active(character: char) -> bool {
 
 /// `text` on one line, each active character written as its JSON escape (`\u001b`, `\n`).
 pub fn visible(text: &str) -> String {
+    // Most text is: this is printed a thousand times over.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -134,9 +134,9 @@ impl Home {
             remove(&new)?;
             return Err(failure);
         }
-        for companion in COMPANIONS {
-            remove_file(&beside(&self.file, companion))?;
-        }
+        // The old file first: without what is beside it, it must not be taken for an index.
+        remove_file(&self.file)?;
+        remove(&self.file)?;
         fs::rename(&new, &self.file)?;
         match self.followed(ledger, view)? {
             Ok(index) => Ok(Index { added: index.entries(), ..index }),

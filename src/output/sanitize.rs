@@ -15,7 +15,7 @@ pub fn csv_cell(text: &str) -> String {
 
 /// `text` in at most `columns` terminal columns; a shortened text ends in `…`.
 pub fn fit(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
+    if text.len() <= columns || text.width() <= columns {
         return text.to_owned();
     }
     let mut kept = String::new();

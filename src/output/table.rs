@@ -94,6 +94,11 @@ impl Cell {
     }
 }
 
+/// The terminal columns that a text takes.
+fn columns_of(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
 /// A table under way. Nothing is written before a block is full or [`Table::end`].
 pub(super) struct Table {
     columns: Cow<'static, [Column]>,
@@ -148,7 +153,7 @@ impl Table {
     fn measure(&mut self, rows: &[Vec<Cell>], room: Option<usize>) {
         for (number, column) in self.columns.iter().enumerate() {
             let mut cells: Vec<_> =
-                rows.iter().filter_map(|row| row.get(number)).map(|cell| cell.text.width()).collect();
+                rows.iter().filter_map(|row| row.get(number)).map(|cell| columns_of(&cell.text)).collect();
             cells.sort_unstable();
             let longest = cells.last().copied().unwrap_or_default();
             let width = match (column.room, room) {
@@ -179,7 +184,7 @@ impl Table {
                 _ => cell.text.clone(),
             };
             if !text.is_empty() {
-                let wide = text.width();
+                let wide = columns_of(&text);
                 let from =
                     if column.align == Align::Right { from.max(end.saturating_sub(wide)) } else { from };
                 line.push_str(&" ".repeat(from - written));
