@@ -6,7 +6,7 @@ use chrono::{DateTime, Local, TimeDelta, Utc};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::entry::{Condition, Facet, Filter, Grep, RefType, Status, when};
+use crate::entry::{Condition, Facet, Filter, Grep, RefType, Status, Timestamp, when};
 use crate::error::{Error, Result};
 
 /// The statuses, as clap offers and checks them.
@@ -20,7 +20,7 @@ pub(super) fn ref_type() -> impl TypedValueParser<Value = RefType> {
         .try_map(|word| ref_type_of(&word).ok_or("not a kind of artifact"))
 }
 
-fn ref_type_of(word: &str) -> Option<RefType> {
+pub(super) fn ref_type_of(word: &str) -> Option<RefType> {
     RefType::ALL.into_iter().find(|kind| kind.as_str() == word)
 }
 
@@ -103,14 +103,20 @@ pub(super) struct FilterArgs {
     #[arg(long = "where", value_name = "/POINTER=VALUE", value_parser = Condition::parse)]
     conditions: Vec<Condition>,
     /// It ended at this time or later: 7d, 12h, monday, 2026-11-03, RFC 3339
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     since: Option<String>,
     /// It ended at this time or earlier; a day counts whole
-    #[arg(long, value_name = "WHEN")]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
     until: Option<String>,
     /// It ended in the last N days
-    #[arg(long, value_name = "N", conflicts_with = "since", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", conflicts_with = "since", allow_negative_numbers = true, value_parser = days)]
     days: Option<u32>,
+}
+
+fn days(text: &str) -> std::result::Result<u32, String> {
+    text.parse().map_err(|_| {
+        "expected a whole number of days, such as 7; for other times there is --since".to_owned()
+    })
 }
 
 fn name(text: &str) -> std::result::Result<String, String> {
@@ -170,7 +176,10 @@ impl FilterArgs {
         if let (Some(since), Some(before)) = (since, before)
             && since >= before
         {
-            return Err(Error::Usage("--until is earlier than --since, so nothing can fit".into()));
+            let [since, before] = [since, before].map(Timestamp::from);
+            return Err(Error::Usage(format!(
+                "--until is earlier than --since, so nothing can fit: from {since}, before {before}"
+            )));
         }
         let facets = [
             (Facet::Service, self.service),

@@ -6,6 +6,7 @@ use super::listing::Progress;
 use super::{Done, Session};
 use crate::error::ExitStatus;
 use crate::ops;
+use crate::ops::index::State;
 use crate::output::stats;
 
 /// Look at the query index, or build it anew
@@ -38,7 +39,15 @@ impl IndexArgs {
     pub fn run(self, session: &mut Session) -> Done {
         match self.action {
             Action::Status => stats::index(&mut session.printer, &ops::index::status(&session.context)?)?,
-            Action::Path => stats::index_path(&mut session.printer, &ops::index::status(&session.context)?)?,
+            Action::Path => {
+                let report = ops::index::status(&session.context)?;
+                stats::index_path(&mut session.printer, &report)?;
+                if report.state == State::Missing {
+                    session
+                        .messages
+                        .note("it is not there yet; any query makes it, or `git audit index rebuild`");
+                }
+            }
             Action::Rebuild => {
                 let Session { context, messages, .. } = session;
                 let mut progress = Progress::new(messages);

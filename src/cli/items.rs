@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::filters::{FILTERS, FilterArgs, StatusArg, event_type, ref_type};
+use super::filters::{FILTERS, FilterArgs, StatusArg, event_type, ref_type, ref_type_of};
 use super::listing::PageArgs;
 use super::{Done, KnownTask, Session, task_id};
-use crate::entry::items::MIN_COMMIT_PREFIX;
+use crate::entry::items::{MIN_COMMIT_PREFIX, is_hex};
 use crate::entry::{Filter, Items, RefType, TaskId};
 use crate::error::{Error, Result};
 use crate::output::List;
@@ -59,17 +59,32 @@ fn reference(text: &str) -> std::result::Result<String, String> {
 impl ArtifactsArgs {
     pub fn run(self, session: &mut Session) -> Done {
         let filter = self.of.resolve(session)?;
-        let short = self
-            .reference
-            .iter()
-            .find(|wanted| wanted.len() < MIN_COMMIT_PREFIX && self.kind == [RefType::Commit]);
-        if let Some(short) = short {
+        let is_too_short =
+            |wanted: &&String| wanted.len() < MIN_COMMIT_PREFIX && self.kind == [RefType::Commit];
+        if let Some(short) = self.reference.iter().find(is_too_short) {
             return Err(Error::Usage(format!(
                 "`{short}` is too short for a commit: give at least {MIN_COMMIT_PREFIX} digits"
             )));
         }
+        let hint = self.reference.first().and_then(|wanted| reference_hint(wanted));
         let items = Items::Artifacts { types: self.kind, references: self.reference };
-        self.page.list(session, List::Artifacts, filter, Some(items))
+        self.page.list(session, List::Artifacts, filter, Some(items), hint)
+    }
+}
+
+/// What may help where no artifact has this reference.
+fn reference_hint(wanted: &str) -> Option<String> {
+    if let Some((kind, value)) = wanted.split_once(':')
+        && ref_type_of(kind).is_some()
+    {
+        return Some(format!("the kind is given apart: `--type {kind} --ref {value}`"));
+    }
+    match wanted.len() {
+        _ if !is_hex(wanted) => None,
+        0..MIN_COMMIT_PREFIX => Some(format!("of a commit, at least {MIN_COMMIT_PREFIX} digits are needed")),
+        _ => {
+            Some(format!("a commit that only an event names is found by `git audit log --grep '{wanted}*'`"))
+        }
     }
 }
 
@@ -102,7 +117,7 @@ impl EventsArgs {
     pub fn run(mut self, session: &mut Session) -> Done {
         self.of.filters.require_event_types(self.kind);
         let filter = self.of.resolve(session)?;
-        self.page.list(session, List::Events, filter, Some(Items::Events { levels: self.level }))
+        self.page.list(session, List::Events, filter, Some(Items::Events { levels: self.level }), None)
     }
 }
 
@@ -140,6 +155,6 @@ impl StepsArgs {
         });
         let filter = self.of.resolve(session)?;
         let items = Items::Steps { step_ids: self.step, failed: self.failed, min_duration_ms };
-        self.page.list(session, List::Steps, filter, Some(items))
+        self.page.list(session, List::Steps, filter, Some(items), None)
     }
 }

@@ -28,8 +28,8 @@ pub(super) struct PageArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     offset: usize,
     /// Only what comes after the row that `cursor` of an earlier JSON answer names
-    #[arg(long, value_name = "CURSOR", value_parser = Cursor::parse)]
-    after: Option<Cursor>,
+    #[arg(long, value_name = "CURSOR", value_parser = after)]
+    after: Option<After>,
     /// Print only how many rows there are
     #[arg(long)]
     count: bool,
@@ -58,6 +58,14 @@ pub(super) struct WayArgs {
     pub verbose: bool,
 }
 
+/// The place after which the page begins; `None`: the beginning, which a program has before its first answer.
+#[derive(Clone)]
+struct After(Option<Cursor>);
+
+fn after(text: &str) -> std::result::Result<After, String> {
+    if text.is_empty() { Ok(After(None)) } else { Cursor::parse(text).map(|cursor| After(Some(cursor))) }
+}
+
 /// How many rows at most; `None`: all.
 #[derive(Clone, Copy)]
 pub(super) struct Limit(pub Option<usize>);
@@ -73,12 +81,19 @@ pub(super) fn limit(text: &str) -> std::result::Result<Limit, String> {
 }
 
 impl PageArgs {
-    /// Answers with the entries that fit, or with their items.
-    pub fn list(self, session: &mut Session, list: List, filter: Filter, items: Option<Items>) -> Done {
+    /// Answers with the entries that fit, or with their items. `hint`: what may help where there are none.
+    pub fn list(
+        self,
+        session: &mut Session,
+        list: List,
+        filter: Filter,
+        items: Option<Items>,
+        hint: Option<String>,
+    ) -> Done {
         let fields = self
             .fields
             .iter()
-            .map(|field| Field::parse(list, field))
+            .map(|field| Field::parse(list, field.trim()))
             .collect::<std::result::Result<Vec<_>, _>>();
         let fields = fields.map_err(Error::Usage)?;
         let twice = self.fields.iter().enumerate().find(|(at, field)| self.fields[..*at].contains(field));
@@ -86,8 +101,12 @@ impl PageArgs {
             return Err(Error::Usage(format!("the field `{field}` is named twice")));
         }
         self.way.say_times(session, &filter);
-        let page =
-            Page { limit: self.limit.0, offset: self.offset, after: self.after, reverse: self.reverse };
+        let page = Page {
+            limit: self.limit.0,
+            offset: self.offset,
+            after: self.after.and_then(|after| after.0),
+            reverse: self.reverse,
+        };
         let page = if self.count { Page { limit: Some(0), ..Page::default() } } else { page };
         let count_all = self.count || session.printer.format == Format::Json;
         // A table is filled from what the index knows; whole entries are read from the ledger.
@@ -112,6 +131,9 @@ impl PageArgs {
         self.way.say_way(session, &answered.way);
         if session.printer.format != Format::Json && !self.count {
             say_what_is_not_shown(session, list, &query, &answered)?;
+            if let Some(hint) = hint.filter(|_| answered.total == 0) {
+                session.messages.hint(&hint);
+            }
         }
         Ok(ExitStatus::Done)
     }

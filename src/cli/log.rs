@@ -30,7 +30,7 @@ pub(super) struct LogArgs {
 impl LogArgs {
     pub fn run(self, session: &mut Session) -> Done {
         let filter = self.filters.resolve(&self.status, session.context.place.clock.now())?;
-        self.page.list(session, List::Entries, filter, None)
+        self.page.list(session, List::Entries, filter, None, None)
     }
 }
 
@@ -59,6 +59,6 @@ impl FailuresArgs {
         self.filters.within_days_unless_asked(DAYS);
         let now = session.context.place.clock.now();
         let filter = self.filters.resolve(&StatusArg::only(Status::Failed), now)?;
-        self.page.list(session, List::Entries, filter, None)
+        self.page.list(session, List::Entries, filter, None, None)
     }
 }

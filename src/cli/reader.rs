@@ -7,6 +7,9 @@ use super::{Session, pager};
 use crate::ledger::{Place, Preferences};
 use crate::output::{Format, Reader};
 
+/// The width of a terminal that does not tell it, as in git.
+const COLUMNS: usize = 80;
+
 /// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ColorWhen {
@@ -52,7 +55,7 @@ pub(super) fn early_color() -> bool {
 pub(super) fn reader(variables: &ReaderVariables) -> Reader {
     let terminal = || terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
     let columns = match io::stdout().is_terminal() {
-        true => terminal(),
+        true => Some(terminal().or(variables.columns).unwrap_or(COLUMNS)),
         // Its `-p` has measured the terminal before it put the pager between.
         false => variables.columns.filter(|_| variables.is_pager_in_use),
     };

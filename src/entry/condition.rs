@@ -24,6 +24,11 @@ impl Condition {
                 "`{pointer}` is no JSON pointer: it begins with `/`, such as /metadata/ticket"
             ));
         }
+        if pointer.ends_with([' ', '!', '<', '>']) || pointer.contains("/*") {
+            return Err(format!(
+                "`{pointer}` looks like more than a pointer: the form is /POINTER=VALUE, exactly, without blanks and wildcards"
+            ));
+        }
         let escapes = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         if !escapes {
             return Err(format!("in `{pointer}`, `~` is written `~0` (and `/` inside a key `~1`)"));
@@ -64,7 +69,7 @@ mod tests {
         for fails in ["/a=x", "/n=3.0", "/ok=True", "/list=q", "/missing=", "/d={}", "/n="] {
             assert!(!Condition::parse(fails).unwrap().admits(&entry), "{fails}");
         }
-        for refused in ["n=3", "/n", "/a~b=1", ""] {
+        for refused in ["n=3", "/n", "/a~b=1", "", "/n!=3", "/n = 3", "/list/*/a=1"] {
             assert!(Condition::parse(refused).is_err(), "{refused}");
         }
     }

@@ -1,10 +1,10 @@
 //! The words for time in `--since` and `--until`. They always mean the past: common date libraries read `7d` and
 //! `monday` as the future, and git reads `7d` as the 7th of the month.
 
-use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, TimeZone, Utc, Weekday};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Utc, Weekday};
 
 /// The accepted forms, for error messages and help.
-pub const FORMS: &str = "7d, 12h, 30m, 2w, \"3 days ago\", today, yesterday, monday, 2026-11-03, or RFC 3339 such as 2026-11-03T14:05:09Z";
+pub const FORMS: &str = "7d, 12h, 30m, 2w, \"3 days ago\", today, yesterday, monday, 2026-11-03, \"2026-11-03 14:05\" (local), or RFC 3339 such as 2026-11-03T14:05:09Z";
 
 /// What a word for time covers: an instant, or a whole day in the reader's zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,22 @@ pub fn resolve<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) -> Result<
     if let Some(date) = day(&words, today) {
         return whole_day(date, zone).ok_or_else(unknown);
     }
+    if let Some((time, precision)) = local_time(text.trim()) {
+        let from = zone.from_local_datetime(&time).earliest().ok_or_else(unknown)?.with_timezone(&Utc);
+        return Ok(When { from, after: from + precision });
+    }
     // Elsewhere `M` is a month and `m` a minute; neither is guessed from the other.
     if text.trim().ends_with('M') {
         return Err(unknown());
     }
     ago(&words, now).map(instant).ok_or_else(unknown)
+}
+
+/// A time as tables show it, in the reader's zone, and how exact it is: `2026-11-03 14:05`, with or without seconds.
+fn local_time(text: &str) -> Option<(NaiveDateTime, TimeDelta)> {
+    let parse = |form: &str| NaiveDateTime::parse_from_str(&text.replacen('T', " ", 1), form).ok();
+    let to_the_second = || Some((parse("%Y-%m-%d %H:%M:%S")?, TimeDelta::seconds(1)));
+    parse("%Y-%m-%d %H:%M").map(|time| (time, TimeDelta::minutes(1))).or_else(to_the_second)
 }
 
 fn instant(from: DateTime<Utc>) -> When {
@@ -162,6 +173,14 @@ mod tests {
         let when = resolve("2026-11-03T14:05:09+02:00", at(NOW), &zone()).unwrap();
         assert_eq!(when.from, at("2026-11-03T12:05:09Z"));
         assert_eq!(when.after - when.from, TimeDelta::nanoseconds(1));
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_the_readers_own() {
+        let minute = resolve("2026-11-03 14:05", at(NOW), &zone()).unwrap();
+        assert_eq!((minute.from, minute.after), (at("2026-11-03T13:05:00Z"), at("2026-11-03T13:06:00Z")));
+        assert_eq!(from("2026-11-03T14:05:09"), at("2026-11-03T13:05:09Z"));
+        assert!(resolve("2026-11-03 25:05", at(NOW), &zone()).is_err());
     }
 
     #[test]

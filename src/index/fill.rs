@@ -40,7 +40,7 @@ struct Statements<'c> {
 
 impl<'c> Filler<'c> {
     pub fn new(connection: &'c Connection, is_bulk: bool) -> rusqlite::Result<Self> {
-        // Nothing is merged on the way, and what is gathered before it is written is as large as memory allows.
+        // Nothing is merged on the way but at the end, and what is gathered before it is written is as large as memory allows.
         if is_bulk {
             connection.execute_batch(
                 "INSERT INTO texts(texts, rank) VALUES ('hashsize', 16777216), ('automerge', 0), ('crisismerge', 1999)",
@@ -186,8 +186,10 @@ impl<'c> Filler<'c> {
         if !self.is_bulk {
             return Ok(());
         }
+        // Later additions are small: they are merged with each other, sixteen at a time, not bit by bit with this.
         self.connection.execute_batch(
-            "INSERT INTO texts(texts, rank) VALUES ('hashsize', 1048576), ('automerge', 4), ('crisismerge', 16);
+            "INSERT INTO texts(texts, rank) VALUES ('hashsize', 1048576), ('crisismerge', 16);
+             INSERT INTO texts(texts) VALUES ('optimize');
              UPDATE names SET uses = counted.uses
                FROM (SELECT name, count(*) AS uses FROM facets GROUP BY name) AS counted WHERE counted.name = names.id;",
         )

@@ -88,6 +88,16 @@ impl Home {
         }
     }
 
+    /// The index, if it is there and goes on to the tip.
+    pub fn at_hand<'l>(&self, ledger: &'l Ledger, view: &mut View<'l>) -> Option<Index> {
+        if !self.file.exists() {
+            return None;
+        }
+        let lock = self.open_lock().ok()?;
+        lock.try_lock_shared().ok()?;
+        self.followed(ledger, view).ok()?.ok()
+    }
+
     /// Builds the index, unless another process has just done that.
     fn renewed<'l>(
         &self,

@@ -141,6 +141,12 @@ impl Index {
         Err(first.unwrap_or(Failure::Stopped))
     }
 
+    /// As [`Self::current`], but only where that takes no time: nothing is built, nobody is waited for.
+    pub fn at_hand<'l>(ledger: &'l Ledger, view: &mut View<'l>) -> Option<Self> {
+        let found = Home::all(ledger).into_iter().find_map(|home| home.at_hand(ledger, view));
+        found.filter(|index| index.has_gaps().is_ok_and(|gaps| !gaps))
+    }
+
     /// Builds the index anew, whatever state it is in.
     ///
     /// # Errors

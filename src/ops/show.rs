@@ -3,6 +3,7 @@
 use super::{Context, Coverage, LoggedEntry};
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
+use crate::index::Index;
 use crate::ledger::{Ledger, Stored};
 
 /// An entry and what the answer rests on.
@@ -33,7 +34,14 @@ pub fn raw(context: &Context, task_id: &TaskId) -> Result<Stored> {
 pub fn run(context: &Context, task_id: &TaskId) -> Result<ShowOutcome> {
     let ledger = Ledger::open(&context.place)?;
     let mut view = ledger.view()?;
-    let recorded = view.history()?.find_task(task_id)?;
+    // The index knows the commit; where it does not, the walk looks for it.
+    let index = Index::at_hand(&ledger, &mut view);
+    let commit = index.as_ref().and_then(|index| index.commit_of(task_id.as_str()).ok().flatten());
+    let known = commit.map(|commit| view.recorded_in(commit, Some(task_id))).transpose()?.flatten();
+    let recorded = match known {
+        Some(recorded) => Some(recorded),
+        None => view.history()?.find_task(task_id)?,
+    };
     let stored = match &recorded {
         Some(recorded) => view.load(recorded)?,
         None => {
@@ -45,7 +53,8 @@ pub fn run(context: &Context, task_id: &TaskId) -> Result<ShowOutcome> {
     let entry = stored.entry(timestamp).map_err(|invalid| {
         Error::Damaged(format!("{} in the ledger is not a valid entry: {invalid}", stored.path))
     })?;
-    let coverage = Coverage { head: view.head(), entries: view.count()?, incomplete: view.incomplete() };
+    let entries = index.map_or_else(|| view.count(), |index| Ok(index.held()))?;
+    let coverage = Coverage { head: view.head(), entries, incomplete: view.incomplete() };
     Ok(ShowOutcome {
         entry: LoggedEntry { entry, recorded: recorded.as_ref().map(Into::into), stored },
         coverage,

@@ -129,8 +129,11 @@ impl Field {
         let found = known(list).iter().find(|(name, _)| *name == text);
         found.map(|(name, pointer)| Self::new(name, pointer)).ok_or_else(|| {
             let names: Vec<_> = known(list).iter().map(|(name, _)| *name).collect();
+            let like = |name: &&&str| name.starts_with(text) && !text.is_empty();
+            let meant =
+                names.iter().find(like).map_or_else(String::new, |name| format!(" (did you mean {name}?)"));
             format!(
-                "no field `{text}`; there are {}, or any JSON pointer such as /metadata/ticket",
+                "no field `{text}`{meant}; there are {}, or any JSON pointer such as /metadata/ticket",
                 names.join(", ")
             )
         })

@@ -40,10 +40,10 @@ static ENTRY_TABLE: [Column; 6] = [
 static ARTIFACT_TABLE: [Column; 6] = [
     Column::fixed("TIME"),
     Column::fixed("TASK"),
-    Column::shrinks("REPO", 8, 2),
+    Column::shrinks("REPO", 8, 3),
     Column::fixed("TYPE"),
-    Column::shrinks("REFERENCE", 12, 3),
-    Column::shrinks("SUMMARY", 12, 3),
+    Column::shrinks("REFERENCE", 12, 5),
+    Column::shrinks("SUMMARY", 12, 2),
 ];
 static EVENT_TABLE: [Column; 7] = [
     Column::fixed("TIME"),

@@ -14,14 +14,14 @@ use crate::ops::index::{Report, State};
 use crate::ops::query::StatsOutcome;
 
 static TABLE: [Column; 8] = [
-    Column::shrinks("GROUP", 12, 4),
+    Column::fixed("GROUP"),
     Column::fixed("TASKS").right(),
     Column::fixed("FAILED").right(),
-    Column::fixed("REJECTED").right(),
-    Column::fixed("CANCELLED").right(),
+    Column::shrinks("REJECTED", 8, 3).right(),
+    Column::shrinks("CANCELLED", 9, 2).right(),
     Column::fixed("RATE").right(),
-    Column::fixed("P50").right(),
-    Column::fixed("P95").right(),
+    Column::shrinks("P50", 6, 5).right(),
+    Column::shrinks("P95", 6, 4).right(),
 ];
 const BAR_CELLS: usize = 6;
 const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];

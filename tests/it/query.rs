@@ -102,6 +102,9 @@ fn artifacts_are_found_by_reference_and_commits_by_the_beginning_of_either() {
     let human = sandbox.audit(&["artifacts", "--ref", "1f0c9d2e4b5a"]).exits(0).stdout;
     assert!(human.contains("build") && human.contains("the fix"), "{human}");
     sandbox.audit(&["artifacts", "--type", "commit", "--ref", "1f0"]).exits(2).says("too short");
+    sandbox.audit(&["artifacts", "--ref", "1f0"]).exits(0).says("at least 4 digits");
+    sandbox.audit(&["artifacts", "--ref", "pr:42"]).exits(0).says("`--type pr --ref 42`");
+    sandbox.audit(&["artifacts", "--ref", "abcdef12"]).exits(0).says("git audit log --grep 'abcdef12*'");
 }
 
 #[test]
@@ -325,10 +328,11 @@ fn a_cursor_of_another_ledger_is_refused() {
         }
     }
     for wrong in
-        ["", "x", "1:2:3", ":::", &format!("{commit}:t:-1"), &format!("{commit}:../t:0"), &format!("{own}:")]
+        ["x", "1:2:3", ":::", &format!("{commit}:t:-1"), &format!("{commit}:../t:0"), &format!("{own}:")]
     {
         sandbox.audit(&["log", "--after", wrong]).exits(2).says("--after");
     }
+    assert_eq!(sandbox.logged(&["--after", ""]), sandbox.logged(&[]));
     let end = sandbox.audit(&["log", "--json"]).exits(0).json()["cursor"].as_str().unwrap().to_owned();
     let empty = both_ways(&sandbox, &["log", "--json", "--after", &end]).json();
     assert_eq!(
