@@ -39,6 +39,9 @@ const DAYS: i64 = 7;
 const SERVICE: &str = "service-07";
 const INTENT: &str = "rollback";
 const LIMIT: usize = 50;
+const NEWEST_FIRST: &str = "order by created_at desc";
+/// What a query shows unless it is told otherwise.
+const PAGE: usize = 100;
 
 const GIT_BAR: Bar = Bar::AtMost(0.02);
 const POSTGRES_BAR: Bar = Bar::AtMost(0.5);
@@ -220,7 +223,7 @@ impl Arena {
 
     /// What failed in the last days.
     fn failures(&self, table: &mut Table, rounds: u64) {
-        let work = "failures --days 7";
+        let work = "failures --days 7 --limit all";
         let since = &self.ledger.since;
         let expected = self.ledger.expected_failures();
         let mut ours = self.ledger.failures(&self.sandbox);
@@ -232,8 +235,15 @@ impl Arena {
         let mut git = self.git_log(&self.dated, &arguments);
         table.row(work, "git log --since --grep", None, race(rounds, &mut ours, &mut git, &expected));
 
-        let condition = format!("status = 'failed' and created_at >= '{since}'");
+        let condition = format!("status = 'failed' and created_at >= '{since}' {NEWEST_FIRST}");
         self.against_postgres(table, work, rounds, &mut ours, &condition, &expected);
+
+        // As it is typed: the newest hundred. git would stop at them, which is another question.
+        let newest = &expected[..expected.len().min(PAGE)];
+        let mut ours = self.audit(&["failures", "--days", &DAYS.to_string()]);
+        let work = "failures --days 7";
+        let condition = format!("{condition} limit {PAGE}");
+        self.against_postgres(table, work, rounds, &mut ours, &condition, newest);
     }
 
     /// What failed in one service in the same time, with a limit that is not reached; then all of that, where it is.
@@ -259,7 +269,8 @@ impl Arena {
         table.row(work, "git log --grep", Some(GIT_BAR), race(rounds, &mut ours, &mut git, &expected));
 
         let condition = format!(
-            "services_touched @> array['{SERVICE}'] and status = 'failed' and created_at >= '{since}'"
+            "services_touched @> array['{SERVICE}'] and status = 'failed' and created_at >= '{since}' \
+             {NEWEST_FIRST} limit {LIMIT}"
         );
         self.against_postgres(table, work, rounds, &mut ours, &condition, &expected);
 
@@ -298,7 +309,13 @@ impl Arena {
         let mut ours = self.audit(&["log", "--no-index", "--status", "failed", "--limit", "all"]);
         let mut git = self.git_log(&self.git, &["-F", "--grep", "Audit-Status: failed"]);
         let race = race(rounds, &mut ours, &mut git, &expected);
-        table.row("log --no-index --status failed", "git log --grep", Some(WALK_BAR), race);
+        table.row("log --no-index --status --limit all", "git log --grep", Some(WALK_BAR), race);
+
+        // Without the entries themselves, which git does not read either.
+        let mut ours = self.audit(&["log", "--no-index", "--status", "failed", "--count"]);
+        let race = check_count(&mut ours, expected.len())
+            .and_then(|()| take_turns(rounds, || time(&mut ours), || time(&mut git)));
+        table.row("log --no-index --status --count", "git log --grep", Some(WALK_BAR), race);
     }
 
     fn rebuild(&self, table: &mut Table, rounds: u64) {
@@ -362,9 +379,7 @@ impl Arena {
         let Some(postgres) = &self.postgres else {
             return table.skipped(work, "PostgreSQL");
         };
-        let limit = if work.contains("--limit") { format!(" limit {LIMIT}") } else { String::new() };
-        let sql =
-            format!("select {SQL_COLUMNS} from tasks where {condition} order by created_at desc{limit}");
+        let sql = format!("select {SQL_COLUMNS} from tasks where {condition}");
         let mut psql = postgres.query(&self.sandbox, &sql);
         let race = race(rounds * SHORT_ROUNDS, ours, &mut psql, expected);
         table.row(work, "PostgreSQL", Some(POSTGRES_BAR), race);
@@ -447,6 +462,16 @@ fn take_turns(
 
 fn time(command: &mut Command) -> Result<f64> {
     wall_ms(std::slice::from_mut(command))
+}
+
+/// Runs a command that counts, which warms it too.
+fn check_count(command: &mut Command, expected: usize) -> Result<()> {
+    let count = String::from_utf8(output(command.stdout(Stdio::piped()))?.stdout)?;
+    if count.trim() == expected.to_string() {
+        Ok(())
+    } else {
+        Err(format!("not the same answer: {count}").into())
+    }
 }
 
 /// Runs a command, which warms it too, and compares the tasks that it names.

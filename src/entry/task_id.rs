@@ -40,7 +40,7 @@ impl TaskId {
         if text.contains("..") {
             return Err("a task_id must not contain `..`".into());
         }
-        if text.ends_with('.') || text.to_ascii_lowercase().ends_with(".lock") {
+        if text.ends_with('.') || text.len() > 4 && text[text.len() - 5..].eq_ignore_ascii_case(".lock") {
             return Err("a task_id must not end in `.` or `.lock`".into());
         }
         if is_device_name(text) {
@@ -66,13 +66,12 @@ impl fmt::Display for TaskId {
 
 /// Windows opens the device for `CON`, and for `con.json` just as well.
 fn is_device_name(text: &str) -> bool {
-    let stem = text.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    match stem.as_str() {
-        "con" | "prn" | "aux" | "nul" => true,
-        _ => {
-            let port = stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt"));
-            port.is_some_and(|digit| digit.len() == 1 && digit.as_bytes()[0].is_ascii_digit())
-        }
+    let stem = text.split('.').next().unwrap_or_default();
+    let is = |name: &str| stem.len() >= 3 && stem[..3].eq_ignore_ascii_case(name);
+    match stem.len() {
+        3 => ["con", "prn", "aux", "nul"].iter().any(|name| is(name)),
+        4 => ["com", "lpt"].iter().any(|name| is(name)) && stem.as_bytes()[3].is_ascii_digit(),
+        _ => false,
     }
 }
 

@@ -27,8 +27,13 @@ pub fn flat_path(task_id: &TaskId) -> String {
 /// `.audit/shards/<a>/<b>/<c>`: the first three hex digits of the SHA-256 of the lower-cased id. Lower-cased, so that
 /// ids which differ only in case meet in one directory, where the conflict is seen.
 pub fn shard_directory(task_id: &TaskId) -> String {
+    let [a, b, c] = shard_digits(task_id).map(char::from);
+    format!("{SHARDS}/{a}/{b}/{c}")
+}
+
+fn shard_digits(task_id: &TaskId) -> [u8; 3] {
     let digest = Sha256::digest(task_id.as_str().to_ascii_lowercase());
-    format!("{SHARDS}/{:x}/{:x}/{:x}", digest[0] >> 4, digest[0] & 15, digest[1] >> 4)
+    [digest[0] >> 4, digest[0] & 15, digest[1] >> 4].map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
 
 /// `.audit/shards/<a>/<b>/<c>/<task_id>.json`
@@ -45,7 +50,11 @@ pub fn task_id_of(path: &str) -> Option<TaskId> {
 /// The task id that a file of this name stands for in this directory; `None` where it has no business there.
 pub fn task_id_in(directory: &str, name: &str) -> Option<TaskId> {
     let task_id = TaskId::new(name.strip_suffix(".json")?).ok()?;
-    (directory == TASKS || directory == shard_directory(&task_id)).then_some(task_id)
+    let is_its_shard = || {
+        let digits = directory.strip_prefix(SHARDS).map(str::as_bytes);
+        digits.is_some_and(|digits| digits == shard_digits(&task_id).map(|digit| [b'/', digit]).concat())
+    };
+    (directory == TASKS || is_its_shard()).then_some(task_id)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! time. This reader never fails: what it does not find, or cannot make sense of, is for libgit2, which has the last word.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -247,15 +248,21 @@ impl Index {
 
     /// The bytes of the file at `offset`.
     fn read(&self, bytes: &mut [u8], offset: u64) -> Option<()> {
-        self.questions.set(self.questions.get().saturating_add(1));
-        if self.questions.get() > QUESTIONS_BEFORE_WHOLE
-            && let Some(whole) = self.whole.get_or_init(|| self.read_whole())
-        {
+        if let Some(whole) = self.whole() {
             let start = usize::try_from(offset).ok()?;
             bytes.copy_from_slice(whole.get(start..start.checked_add(bytes.len())?)?);
             return Some(());
         }
         self.file.read_exact_at(bytes, offset).ok()
+    }
+
+    /// The whole file, if that pays.
+    fn whole(&self) -> Option<&[u8]> {
+        self.questions.set(self.questions.get().saturating_add(1));
+        if self.questions.get() <= QUESTIONS_BEFORE_WHOLE {
+            return None;
+        }
+        self.whole.get_or_init(|| self.read_whole()).as_deref()
     }
 
     fn read_whole(&self) -> Option<Vec<u8>> {
@@ -274,6 +281,10 @@ impl Index {
         let spread = u64::from(u32::from_be_bytes(id.get(1..5)?.try_into().ok()?));
         let guess = low + (((high - low) * spread) >> 32);
         let (size, mut ids) = (id.len() as u64, Vec::new());
+        if let Some(whole) = self.whole() {
+            let place = find_in(whole, low, high, id)?;
+            return self.offset(place, size);
+        }
         let mut middle = guess;
         while low < high {
             let start = middle.saturating_sub(IDS_AT_ONCE / 2).clamp(low, high - 1);
@@ -307,6 +318,21 @@ impl Index {
         self.read(&mut far, offsets + self.count() * 4 + place * 8)?;
         Some(u64::from_be_bytes(far))
     }
+}
+
+/// The place, from `low` to before `high`, of an id in an index file.
+fn find_in(file: &[u8], mut low: u64, mut high: u64, id: &[u8]) -> Option<u64> {
+    let start = usize::try_from(INDEX_HEADER_BYTES + FAN_OUT_BYTES).ok()?;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let at = start.checked_add(usize::try_from(middle).ok()?.checked_mul(id.len())?)?;
+        match file.get(at..at.checked_add(id.len())?)?.cmp(id) {
+            Ordering::Equal => return Some(middle),
+            Ordering::Less => low = middle + 1,
+            Ordering::Greater => high = middle,
+        }
+    }
+    None
 }
 
 impl Pack {

@@ -125,6 +125,9 @@ impl Reader<'_, '_> {
 
     fn hand_over(&mut self, pager: &mut Pager<'_>, judged: &Judged, each: &mut Each<'_>) -> Result<()> {
         let Judged { recorded, positions } = judged;
+        if positions.is_empty() && !pager.has_missed() {
+            return Ok(());
+        }
         let summary = recorded.summary()?;
         let positions = pager.pass(recorded.commit, summary.task_id, positions);
         let Some(last) = positions.last() else { return Ok(()) };
