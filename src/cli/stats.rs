@@ -5,7 +5,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::filters::{FilterArgs, StatusArg};
-use super::listing::{ANSWER, Limit, Progress, WayArgs, counted, limit};
+use super::listing::{ANSWER, Limit, Progress, WayArgs, limit};
 use super::{Done, Session, local_time};
 use crate::entry::stats::Grouping;
 use crate::error::ExitStatus;
@@ -63,7 +63,11 @@ impl StatsArgs {
         self.way.say_way(session, &outcome.way);
         let more = self.limit.0.map_or(0, |limit| outcome.groups.len().saturating_sub(limit));
         if more > 0 && session.printer.format != Format::Json {
-            session.messages.note(&format!("{} more; see them with `--limit all`", counted(more, "group")));
+            session.messages.note(&format!(
+                "{} more {}; see them with `--limit all`",
+                more,
+                if more == 1 { "group" } else { "groups" }
+            ));
         }
         if outcome.groups.is_empty() && session.printer.format != Format::Json {
             session.say_nothing_fits("tasks", &filter, outcome.coverage.entries);

@@ -132,8 +132,14 @@ impl Index {
         let mut statement = self.connection.prepare(&text)?;
         let mut rows = statement.query(params_from_iter(page.values))?;
         let mut pending: Option<IndexedEntry> = None;
+        let mut last = None;
         while let Some(row) = rows.next()? {
             let (place, position): (i64, u32) = (row.get(0)?, row.get(1)?);
+            // A spoilt page can have rows twice, or out of order.
+            let key = (if slice.reverse { place.saturating_neg() } else { place }, position);
+            if last.replace(key).is_some_and(|last| last >= key) {
+                return Err(Failure::Wrong);
+            }
             match &mut pending {
                 Some(entry) if entry.place == place => entry.positions.push(position),
                 _ => {
@@ -213,7 +219,7 @@ impl Index {
     /// The database.
     pub fn commit_of(&self, task_id: &str) -> Result<Option<CommitId>, Failure> {
         let mut statement =
-            self.connection.prepare("SELECT commit_id FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1 ORDER BY p LIMIT 1")?;
+            self.connection.prepare("SELECT commit_id FROM entries WHERE task_id = ?1 ORDER BY p LIMIT 1")?;
         let mut rows = statement.query([task_id])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         Ok(CommitId::from_bytes(row.get_ref(0)?.as_blob().map_err(|_| Failure::Wrong)?))
@@ -224,9 +230,8 @@ impl Index {
     /// # Errors
     /// The database.
     pub fn place_of(&self, commit: CommitId, task_id: &str) -> Result<Option<i64>, Failure> {
-        let mut statement = self.connection.prepare(
-            "SELECT p FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1 AND commit_id = ?2",
-        )?;
+        let mut statement =
+            self.connection.prepare("SELECT p FROM entries WHERE task_id = ?1 AND commit_id = ?2")?;
         let mut rows = statement.query(rusqlite::params![task_id, commit.as_bytes()])?;
         Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
     }

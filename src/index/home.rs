@@ -4,8 +4,9 @@
 //! index is built beside the old one and renamed over it, under a lock that everybody takes while opening: SQLite finds
 //! the files that belong to a database by name, and must not find those of another.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,8 @@ use super::{Failure, Followed, Index, MAX_MOVES, News, Report, State, Watch, fol
 use crate::entry::Digest;
 use crate::ledger::{Ledger, View};
 
-/// How long to wait for a process that builds the index. The walk has the answer by then.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a process that builds the index. After that the walk has the answer in about the same time.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait for one that adds to it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(10);
@@ -31,6 +32,8 @@ pub struct Home {
     /// The index's file.
     file: PathBuf,
     lock: PathBuf,
+    /// In the user's own directory, whoever may read the repository.
+    is_private: bool,
 }
 
 /// Whether the lock is shared by those who open, or held by the one who replaces the file.
@@ -55,7 +58,12 @@ impl Home {
 
     fn new(directory: PathBuf, prefix: &str) -> Self {
         let path = |name: &str| directory.join(format!("{prefix}{name}"));
-        Self { file: path("index.sqlite3"), lock: path("index.lock"), directory }
+        Self {
+            file: path("index.sqlite3"),
+            lock: path("index.lock"),
+            directory,
+            is_private: !prefix.is_empty(),
+        }
     }
 
     /// The index, at the ledger's tip.
@@ -138,6 +146,7 @@ impl Home {
     ) -> Result<Index, Failure> {
         let new = beside(&self.file, ".new");
         remove(&new)?;
+        ledger.share(&self.lock);
         let built = self.build(&new, ledger, view, watch);
         watch(News::Ended);
         if let Err(failure) = built {
@@ -163,7 +172,11 @@ impl Home {
     ) -> Result<(), Failure> {
         // A query that took its time to get here should not build yesterday's index.
         let mut connection = Connection::open(new)?;
-        ledger.share(new);
+        if self.is_private {
+            fs::set_permissions(new, Permissions::from_mode(0o600))?;
+        } else {
+            ledger.share(new);
+        }
         // Nobody sees the file before it is complete, and then it is flushed as a whole.
         connection.execute_batch(
             "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
@@ -269,7 +282,12 @@ impl Home {
         if existing.is_some_and(|existing| existing.permissions().readonly()) {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        fs::create_dir_all(&self.directory)?;
+        if !self.directory.exists() {
+            fs::create_dir_all(&self.directory)?;
+            if self.is_private {
+                fs::set_permissions(&self.directory, Permissions::from_mode(0o700))?;
+            }
+        }
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&self.lock)
     }
 
@@ -292,18 +310,39 @@ impl Failure {
     /// Whether the file itself is at fault, so that another one would do better.
     pub fn is_damage(&self) -> bool {
         match self {
-            Self::Database(rusqlite::Error::SqliteFailure(error, _)) => !matches!(
+            Self::Database(rusqlite::Error::SqliteFailure(error, _)) => {
+                matches!(
+                    error.code,
+                    ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SchemaChanged
+                )
+            }
+            // A column that is not there, or that has something else in it.
+            Self::Database(rusqlite::Error::SqlInputError { msg, .. }) => msg.starts_with("no such"),
+            Self::Database(error) => matches!(
+                error,
+                rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::QueryReturnedNoRows
+                    | rusqlite::Error::IntegralValueOutOfRange(..)
+            ),
+            Self::Wrong => true,
+            _ => false,
+        }
+    }
+
+    /// Whether another place for the index may do better.
+    pub fn is_about_the_place(&self) -> bool {
+        match self {
+            Self::File(_) => true,
+            Self::Database(rusqlite::Error::SqliteFailure(error, _)) => matches!(
                 error.code,
-                ErrorCode::DatabaseBusy
-                    | ErrorCode::DatabaseLocked
-                    | ErrorCode::DiskFull
-                    | ErrorCode::ReadOnly
+                ErrorCode::ReadOnly
                     | ErrorCode::PermissionDenied
-                    | ErrorCode::OutOfMemory
                     | ErrorCode::CannotOpen
                     | ErrorCode::SystemIoFailure
+                    | ErrorCode::DiskFull
+                    | ErrorCode::FileLockingProtocolFailed
             ),
-            Self::Database(_) | Self::Wrong => true,
             _ => false,
         }
     }

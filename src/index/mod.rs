@@ -53,7 +53,7 @@ pub type Watch<'w> = dyn FnMut(News) + 'w;
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The database.
-    #[error("{0}")]
+    #[error("{}", in_short(.0))]
     Database(#[from] rusqlite::Error),
     /// The file or its directory.
     #[error("{0}")]
@@ -76,6 +76,14 @@ pub enum Failure {
     /// It says something that the ledger does not.
     #[error("it does not agree with the ledger")]
     Wrong,
+}
+
+/// Without the statement, which can be very long.
+fn in_short(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        error => error.to_string(),
+    }
 }
 
 /// How often the branch may move on while the index is brought to it.
@@ -135,6 +143,7 @@ impl Index {
                 Err(failure @ (Failure::Ledger(_) | Failure::Busy | Failure::Moving | Failure::Gaps)) => {
                     return Err(failure);
                 }
+                Err(failure) if !failure.is_about_the_place() => return Err(failure),
                 Err(failure) => first = first.or(Some(failure)),
             }
         }

@@ -24,6 +24,9 @@ pub struct Sql {
     pub values: Vec<Value>,
 }
 
+/// Values that are each a parameter of their own; more of them are one list.
+const MAX_PLACES: usize = 200;
+
 impl Sql {
     pub fn new(text: &str) -> Self {
         Self { text: text.to_owned(), values: Vec::new() }
@@ -41,6 +44,15 @@ impl Sql {
     /// `column IN (?, ?)`
     fn is_one_of(&mut self, column: &str, values: impl IntoIterator<Item = Value>) {
         let values: Vec<_> = values.into_iter().collect();
+        if values.len() > MAX_PLACES {
+            let json = |value: &Value| match value {
+                Value::Integer(number) => serde_json::Value::from(*number),
+                Value::Text(text) => serde_json::Value::from(text.as_str()),
+                _ => serde_json::Value::Null,
+            };
+            let list = serde_json::Value::from(values.iter().map(json).collect::<Vec<_>>()).to_string();
+            return self.push(&format!("{column} IN (SELECT value FROM json_each(?))"), [list.into()]);
+        }
         let places = vec!["?"; values.len()].join(", ");
         self.push(&format!("{column} IN ({places})"), values);
     }
@@ -90,11 +102,6 @@ fn entries(connection: &Connection, filter: &Filter) -> rusqlite::Result<Option<
     }
     let mut sql = if !filter.tasks.is_empty() {
         let mut sql = Sql::new("SELECT f.p FROM entries f WHERE ");
-        sql.is_one_of(
-            "f.task_id COLLATE NOCASE",
-            filter.tasks.iter().map(|task| Value::from(task.to_string())),
-        );
-        sql.push(" AND ", []);
         sql.is_one_of("f.task_id", filter.tasks.iter().map(|task| Value::from(task.to_string())));
         if by_text {
             let expression = match_expression(&filter.grep);

@@ -41,7 +41,7 @@ CREATE TABLE notes(note TEXT NOT NULL);
 
 /// Made last: an index over a table that is full is built in one sweep.
 const INDEXES: &str = "
-CREATE INDEX entries_task ON entries(task_id COLLATE NOCASE);
+CREATE INDEX entries_task ON entries(task_id);
 CREATE INDEX artifacts_reference ON artifacts(lower(ref_value));
 CREATE INDEX steps_id ON steps(step_id);
 ";
@@ -50,15 +50,15 @@ const VIEWS: &str = "
 CREATE VIEW tasks AS SELECT
   task_id, CASE status WHEN 0 THEN 'completed' WHEN 1 THEN 'failed' WHEN 2 THEN 'rejected' ELSE 'cancelled' END AS status,
   timestamp, duration / 1e9 AS duration_seconds, title, error_message, plan_id, agent_id, agent_pool, intent, services,
-  lower(hex(commit_id)) AS commit_id, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at, 'unixepoch') AS recorded_at, path, -p AS seq
+  lower(hex(commit_id)) AS commit_id, strftime('%Y-%m-%dT%H:%M:%SZ', recorded_at, 'unixepoch') AS recorded_at, path, p AS entry
   FROM entries ORDER BY p;
-CREATE VIEW task_values AS SELECT entries.task_id, -entries.p AS entry_seq, meta.value AS name, names.value
+CREATE VIEW task_values AS SELECT entries.task_id, entries.p AS entry, meta.value AS name, names.value
   FROM facets JOIN names ON names.id = facets.name JOIN meta ON meta.key = 'facet:' || names.facet JOIN entries ON entries.p = facets.p;
-CREATE VIEW task_artifacts AS SELECT entries.task_id, -entries.p AS entry_seq, repo_id, ref_type, ref_value, summary, created_at
+CREATE VIEW task_artifacts AS SELECT entries.task_id, entries.p AS entry, repo_id, ref_type, ref_value, summary, created_at
   FROM artifacts JOIN entries ON entries.p = artifacts.p;
-CREATE VIEW task_events AS SELECT entries.task_id, -entries.p AS entry_seq, seq, type, at, level, repo_id, events.status, commit_hash, events.error_message
+CREATE VIEW task_events AS SELECT entries.task_id, entries.p AS entry, seq, type, at, level, repo_id, events.status, commit_hash, events.error_message
   FROM events JOIN entries ON entries.p = events.p;
-CREATE VIEW task_steps AS SELECT entries.task_id, -entries.p AS entry_seq, step_id, name, success, execution_time_ms, worker_id, correlation_id
+CREATE VIEW task_steps AS SELECT entries.task_id, entries.p AS entry, step_id, name, success, execution_time_ms, worker_id, correlation_id
   FROM steps JOIN entries ON entries.p = steps.p;
 CREATE VIEW ledger AS SELECT key, value FROM meta WHERE key IN ('branch', 'head', 'entries', 'incomplete');
 ";

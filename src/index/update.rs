@@ -207,9 +207,8 @@ fn follow_changes(
         }
         changed.insert(change.task_id);
     })?;
-    let mut entries = connection.prepare(
-        "SELECT p, commit_id FROM entries WHERE task_id = ?1 COLLATE NOCASE AND task_id = ?1 AND p >= ?2",
-    )?;
+    let mut entries =
+        connection.prepare("SELECT p, commit_id FROM entries WHERE task_id = ?1 AND p >= ?2")?;
     let mut mark = connection.prepare("UPDATE entries SET warning = ?2, path = ?3 WHERE p = ?1")?;
     for task_id in changed {
         let mut rows = entries.query(params![task_id.as_str(), first])?;
@@ -226,9 +225,10 @@ fn follow_changes(
     Ok(())
 }
 
-/// Whether an entry that could not be read can be read now: a partial clone may have fetched it.
+/// Whether an entry that could not be read can be read now: a partial clone may have fetched it. The first stands for
+/// all: meanwhile the walk answers.
 pub fn is_readable_now(connection: &Connection, view: &mut View<'_>) -> std::result::Result<bool, Failure> {
-    let mut statement = connection.prepare("SELECT commit_id FROM unreadable")?;
+    let mut statement = connection.prepare("SELECT commit_id FROM unreadable LIMIT 1")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let Some(commit) = CommitId::from_bytes(row.get_ref(0)?.as_blob().unwrap_or_default()) else {

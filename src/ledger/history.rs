@@ -55,6 +55,8 @@ pub struct History<'r> {
     /// Where the walk ends, if it comes by.
     until: Option<Oid>,
     met_until: bool,
+    /// Nothing is left out: one commit is looked at, not a history.
+    keeps_all: bool,
     /// Where each entry of ours was added first, once the commits were put in order.
     firsts: HashMap<EntryKey, usize>,
     /// Commits before those that are asked for.
@@ -124,6 +126,7 @@ impl<'r> History<'r> {
             ahead: Ahead::Line(first),
             until,
             met_until: false,
+            keeps_all: false,
             firsts: HashMap::new(),
             left_out: 0,
             ledger_trees: HashMap::new(),
@@ -132,6 +135,11 @@ impl<'r> History<'r> {
             incomplete: None,
             warnings: Vec::new(),
         })
+    }
+
+    /// With everything that a commit added, whether or not it was there before.
+    pub(super) fn keeping_all(self) -> Self {
+        Self { keeps_all: true, ..self }
     }
 
     /// Where the entry of `task_id` was recorded, walking only as far as needed.
@@ -265,7 +273,7 @@ impl<'r> History<'r> {
             self.ready.push(recorded(id, tree, committed_at, message, true));
         } else {
             self.compare_with_parents(id, &commit)?;
-            if !self.ready.is_empty() {
+            if !self.ready.is_empty() && !self.keeps_all {
                 self.leave_out_what_was_there(id, &commit)?;
             }
         }

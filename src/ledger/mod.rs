@@ -68,7 +68,7 @@ pub use request::Request;
 pub use settings::ConfigVariables;
 pub use spool::{Spool, Spooled, Waiting};
 pub use tree_changes::EntryChange;
-pub use view::{Stored, View};
+pub use view::{Stored, View, says_otherwise};
 
 use crate::error::{Error, Result};
 use locate::{Branch, Opened};
@@ -260,8 +260,8 @@ fn prepare_libgit2() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         git2::opts::enable_caching(false);
-        // Packed objects are checked by zlib's sum here; hashing all of them is the business of verification.
-        git2::opts::strict_hash_verification(false);
+        // Whatever libgit2 reads for us has the hash that it was asked for: an index of a pack can point elsewhere.
+        git2::opts::strict_hash_verification(true);
         // SAFETY: libgit2 keeps the list in a static variable. `Once` makes this the only write, and it happens
         // before any repository is opened, which is the only thing that reads it.
         #[expect(unsafe_code, reason = "git2 has no safe form of it")]

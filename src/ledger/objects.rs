@@ -44,7 +44,7 @@ impl<'r> Objects<'r> {
         let format = repository.object_format();
         Ok(Self {
             packs: Packs::of(repository)?,
-            reader: PackReader::new(directory.join("pack"), oid_bytes(format), MAX_OBJECT_BYTES),
+            reader: PackReader::new(directory.join("pack"), format, MAX_OBJECT_BYTES),
             reads: Cell::new(0),
             zlib: RefCell::default(),
             directory,

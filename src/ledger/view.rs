@@ -56,6 +56,15 @@ fn changed_since(task_id: &str, commit: CommitId) -> String {
     )
 }
 
+/// What to say of a commit whose message is not about the entry that it adds. The entry is what counts, but a walk reads
+/// messages first.
+pub fn says_otherwise(entry: &Entry, commit: CommitId) -> String {
+    let (task_id, short) = (&entry.task_id, commit.short());
+    format!(
+        "the message of commit {short} says something else of task {task_id} than its entry; run `git show {short}`"
+    )
+}
+
 /// Reads stored bytes as an entry.
 pub(super) fn read_entry(bytes: &[u8], timestamp: Option<Timestamp>) -> std::result::Result<Entry, Invalid> {
     let value = parse::parse(bytes)?;
@@ -269,9 +278,14 @@ impl<'r> View<'r> {
             let short = recorded.commit.short();
             return Err(Error::Damaged(format!("commit {short} names a task id that cannot be one")));
         }
-        let stored = self.load(recorded)?;
+        let mut stored = self.load(recorded)?;
         match stored.entry(Some(summary.timestamp)) {
-            Ok(entry) => Ok((stored, entry)),
+            Ok(entry) => {
+                if entry.status != summary.status || entry.timestamp != summary.timestamp {
+                    stored.warning.get_or_insert_with(|| says_otherwise(&entry, recorded.commit));
+                }
+                Ok((stored, entry))
+            }
             Err(invalid) => Err(Error::Damaged(format!(
                 "{} (commit {}) is not a valid entry: {invalid}",
                 stored.path,
@@ -290,7 +304,7 @@ impl<'r> View<'r> {
             return Ok(None);
         }
         let history = History::new(Rc::clone(&self.objects), Some(commit.0), None, self.shallow.clone())?;
-        for recorded in history {
+        for recorded in history.keeping_all() {
             let recorded = recorded?;
             if recorded.commit != commit {
                 break;

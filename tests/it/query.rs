@@ -188,7 +188,7 @@ fn stats_count_what_can_be_counted_by_hand() {
             }
         }
     }
-    let few = sandbox.audit(&["stats", "--by", "service", "--limit", "1"]).exits(0).says("2 groups more");
+    let few = sandbox.audit(&["stats", "--by", "service", "--limit", "1"]).exits(0).says("2 more groups");
     assert_eq!(few.stdout.lines().count(), 3, "{}", few.stdout);
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The walk reads one commit after the other, and libgit2 looks each of them up twice and unpacks its base anew each
 //! time. This reader never fails: what it does not find, or cannot make sense of, is for libgit2, which has the last word.
+//! What it gives has the hash that it was asked for: an index can point to the wrong object.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use git2::{ObjectType, Oid};
+use git2::{ObjectFormat, ObjectType, Oid};
 
 use super::delta;
 use crate::ledger::zlib::Zlib;
@@ -26,6 +27,8 @@ const MAX_WHOLE_BYTES: usize = 32 << 20;
 /// What is read of a pack at a time, around the object where neighbours are likely to follow.
 const NEAR_BYTES: usize = 64 * 1024;
 const FAR_BYTES: usize = 4 * 1024;
+/// Packs that are kept open, each with its index.
+const MAX_PACKS: usize = 32;
 /// What is kept of bases, in all.
 const MAX_BASES_BYTES: usize = 8 << 20;
 /// Deltas of deltas that are followed; git makes 50, and 4,095 at most.
@@ -37,7 +40,7 @@ type Object = (ObjectType, Rc<Vec<u8>>);
 /// Reads the packs of one directory.
 pub(in crate::ledger) struct PackReader {
     directory: PathBuf,
-    oid_bytes: usize,
+    format: ObjectFormat,
     /// No object is larger.
     limit: usize,
     packs: OnceCell<Vec<Pack>>,
@@ -74,11 +77,11 @@ enum Entry {
 }
 
 impl PackReader {
-    /// `oid_bytes`: 20 or 32. Nothing is read before the first object is asked for.
-    pub fn new(directory: PathBuf, oid_bytes: usize, limit: usize) -> Self {
+    /// Nothing is read before the first object is asked for.
+    pub fn new(directory: PathBuf, format: ObjectFormat, limit: usize) -> Self {
         Self {
             directory,
-            oid_bytes,
+            format,
             limit,
             packs: OnceCell::new(),
             last: Cell::new(0),
@@ -97,7 +100,9 @@ impl PackReader {
             .next()?;
         self.last.set(number);
         let (kind, content) = self.object_at(packs, number, offset)?;
-        Some((kind, Rc::unwrap_or_clone(content)))
+        let header = format!("{} {}\0", kind.str(), content.len());
+        let is_it = super::checksum(self.format, &[header.as_bytes(), &content]) == oid.as_bytes();
+        is_it.then(|| (kind, Rc::unwrap_or_clone(content)))
     }
 
     fn object_at(&self, packs: &[Pack], number: usize, offset: u64) -> Option<Object> {
@@ -121,7 +126,8 @@ impl PackReader {
                     at = base;
                 }
             }
-            if deltas.len() > MAX_DEPTH {
+            let held: usize = deltas.iter().map(|(_, delta)| delta.len()).sum();
+            if deltas.len() > MAX_DEPTH || held > self.limit {
                 return None;
             }
         };
@@ -136,6 +142,10 @@ impl PackReader {
 
     fn entry_at(&self, pack: &Pack, offset: u64) -> Option<Entry> {
         let mut wanted = FAR_BYTES;
+        // No file is so large; the sums below are then within bounds.
+        if offset > u64::MAX / 4 {
+            return None;
+        }
         loop {
             let (window, is_whole) = pack.stretch(offset, wanted)?;
             let bytes = window.bytes.get(usize::try_from(offset - window.start).ok()?..)?;
@@ -160,7 +170,7 @@ impl PackReader {
         let base = match first >> 4 & 7 {
             6 => Some(offset.checked_sub(take_distance(&mut rest)?)?),
             7 => {
-                let (id, after) = rest.split_at_checked(self.oid_bytes)?;
+                let (id, after) = rest.split_at_checked(super::checksum_bytes(self.format))?;
                 rest = after;
                 Some(pack.index.find(id)?)
             }
@@ -210,14 +220,15 @@ impl Bases {
     }
 }
 
-/// Packs whose index can be read, the largest first.
+/// Packs whose index can be read, the largest first, and not too many: libgit2 opens files, too.
 fn open_all(directory: &Path) -> Vec<Pack> {
     let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
     let paths = listing.filter_map(|item| Some(item.ok()?.path()));
     let indexes = paths.filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
-    let mut packs: Vec<_> = indexes.filter_map(|path| Pack::open(&path)).collect();
-    packs.sort_by_key(|pack| std::cmp::Reverse(pack.index.count()));
-    packs
+    let sized = indexes.filter_map(|path| Some((fs::metadata(&path).ok()?.len(), path)));
+    let mut sized: Vec<_> = sized.collect();
+    sized.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    sized.iter().take(MAX_PACKS).filter_map(|(_, path)| Pack::open(path)).collect()
 }
 
 /// The index of a pack: a file, and in memory once so much is asked of it that this pays.
@@ -359,7 +370,11 @@ impl Pack {
             window.bytes.resize(length, 0);
             let mut filled = 0;
             while filled < length {
-                let read = self.file.read_at(&mut window.bytes[filled..], start + filled as u64).ok()?;
+                let read = self.file.read_at(&mut window.bytes[filled..], start + filled as u64);
+                let Ok(read) = read else {
+                    window.bytes.clear();
+                    return None;
+                };
                 if read == 0 {
                     is_whole = true;
                     break;
@@ -400,7 +415,7 @@ mod tests {
     }
 
     fn reader(folder: &Path) -> PackReader {
-        PackReader::new(folder.to_owned(), 20, LIMIT)
+        PackReader::new(folder.to_owned(), ObjectFormat::Sha1, LIMIT)
     }
 
     #[test]
@@ -415,7 +430,10 @@ mod tests {
             assert_eq!(backwards.read(*oid), Some((ObjectType::Blob, content.clone())), "{oid}");
         }
         assert_eq!(forwards.read(Oid::hash_object(ObjectType::Blob, b"elsewhere").unwrap()), None);
-        assert_eq!(PackReader::new(folder.path().to_owned(), 20, 1000).read(objects[0].0), None);
+        assert_eq!(
+            PackReader::new(folder.path().to_owned(), ObjectFormat::Sha1, 1000).read(objects[0].0),
+            None
+        );
     }
 
     proptest! {

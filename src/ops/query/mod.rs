@@ -163,7 +163,9 @@ pub fn run(
         (error, _) => error,
     })?;
     // Where that fails, the walk will answer again.
-    drop(Index::rebuild(&ledger, &mut ledger.view()?, &mut |_| ()));
+    if let Ok(mut view) = ledger.view() {
+        drop(Index::rebuild(&ledger, &mut view, watch));
+    }
     Ok(Answered {
         cursor: answered.cursor.or(shown.last),
         warnings: [shown.warnings, answered.warnings].concat(),

@@ -8,7 +8,7 @@ use super::{Answered, Cursor, Each, Found, Query, Way, coverage};
 use crate::entry::message::Verdict;
 use crate::entry::{Headline, TaskId};
 use crate::error::{Error, Result};
-use crate::ledger::{Recorded, View};
+use crate::ledger::{Recorded, View, says_otherwise};
 use crate::ops::LoggedEntry;
 
 /// Hands each entry of the page to `each`, in order.
@@ -131,10 +131,17 @@ impl Reader<'_, '_> {
         let summary = recorded.summary()?;
         let positions = pager.pass(recorded.commit, summary.task_id, positions);
         let Some(last) = positions.last() else { return Ok(()) };
-        let Some(found) = self.load(recorded) else { return Ok(()) };
-        self.warnings.extend(found.stored.warning.clone());
+        // The place is known, whether or not the entry can be read.
         if let Ok(task_id) = TaskId::new(summary.task_id) {
             pager.last = Some(Cursor { commit: recorded.commit, task_id, position: *last });
+        }
+        let Some(found) = self.load(recorded) else { return Ok(()) };
+        let fits = self.query.filter.admits(&found.entry);
+        let warning = found.stored.warning.clone();
+        let lies = (!fits).then(|| says_otherwise(&found.entry, recorded.commit));
+        self.warnings.extend(warning.or(lies));
+        if !fits {
+            return Ok(());
         }
         each(match self.query.headlines {
             true => Found::Headline(Headline::of(&found.entry)),
