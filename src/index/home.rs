@@ -83,7 +83,11 @@ impl Home {
             return self.renewed(ledger, view, watch, None);
         }
         match self.followed(ledger, view) {
-            Ok(Ok(index)) => Ok(index),
+            Ok(Ok(index)) => {
+                drop(lock);
+                self.sweep();
+                Ok(index)
+            }
             Ok(Err(reason)) => {
                 drop(lock);
                 self.renewed(ledger, view, watch, Some(reason))
@@ -160,6 +164,18 @@ impl Home {
         match self.followed(ledger, view)? {
             Ok(index) => Ok(Index { added: index.entries(), ..index }),
             Err(_) => Err(Failure::Moving),
+        }
+    }
+
+    /// Removes what a build left that was killed.
+    fn sweep(&self) {
+        let new = beside(&self.file, ".new");
+        if new.exists()
+            && let Ok(lock) = self.open_lock()
+            && lock.try_lock().is_ok()
+        {
+            // Whoever builds next removes it, too.
+            _ = remove(&new);
         }
     }
 

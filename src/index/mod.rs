@@ -185,8 +185,8 @@ impl Index {
         let homes = Home::all(ledger);
         let reports: Vec<_> = homes.iter().map(|home| (home, home.report(ledger, &view))).collect();
         // The one that the next query will use.
-        let used =
-            reports.iter().position(|(home, report)| report.state == State::Current || home.is_writable());
+        let current = reports.iter().position(|(_, report)| report.state == State::Current);
+        let used = current.or_else(|| reports.iter().position(|(home, _)| home.is_writable()));
         let used = reports.into_iter().nth(used.unwrap_or(0));
         used.map(|(_, report)| report).ok_or_else(|| Error::Damaged("no place for an index".into()))
     }

@@ -12,6 +12,7 @@
 mod architecture;
 mod checkout;
 mod concurrency;
+mod damage;
 mod docs;
 mod faults;
 mod import;
