@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 
 /// A walk reads thousands of objects, most of them packed: it should not look for a file for each.
 const READS_BEFORE_LISTING: u32 = 64;
+/// An append reads some twenty objects.
+const READS_BEFORE_READER: u32 = 32;
 
 /// Reads objects of one repository.
 pub(super) struct Objects<'r> {
@@ -71,7 +73,9 @@ impl<'r> Objects<'r> {
         {
             return Ok(Some(bytes));
         }
-        match self.reader.read(id) {
+        // Opening all packs pays for many reads.
+        let read = if self.reads.get() > READS_BEFORE_READER { self.reader.read(id) } else { None };
+        match read {
             Some((found, content)) if found == kind => Ok(Some(content)),
             _ => self.packs.read(id, kind),
         }
