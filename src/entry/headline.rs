@@ -33,9 +33,12 @@ impl Headline {
     }
 }
 
-/// The error, else the title, else the intent, else the plan, else what it corrects; in one line.
+/// The error (of a task that failed, else that of its last event that has one), else the title, else the intent, else
+/// the plan, else what it corrects; in one line.
 pub fn what(entry: &Entry) -> String {
-    let told = entry.error_message.as_deref().or(entry.title.as_deref());
+    let of_event = || entry.events.iter().flatten().rev().find_map(|event| event.error_message.as_deref());
+    let of_event = || of_event().filter(|_| entry.status == Status::Failed);
+    let told = entry.error_message.as_deref().or_else(of_event).or(entry.title.as_deref());
     let told = told.or(entry.intent()).or(entry.plan_id.as_deref()).unwrap_or_default();
     match &entry.supersedes {
         Some(task_id) if told.is_empty() => format!("corrects {task_id}"),
