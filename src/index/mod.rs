@@ -135,19 +135,8 @@ impl Index {
         view: &mut View<'l>,
         watch: &mut Watch<'_>,
     ) -> std::result::Result<Self, Failure> {
-        let mut first = None;
-        for home in Home::all(ledger) {
-            match home.current(ledger, view, watch) {
-                Ok(index) if index.has_gaps()? => return Err(Failure::Gaps),
-                Ok(index) => return Ok(index),
-                Err(failure @ (Failure::Ledger(_) | Failure::Busy | Failure::Moving | Failure::Gaps)) => {
-                    return Err(failure);
-                }
-                Err(failure) if !failure.is_about_the_place() => return Err(failure),
-                Err(failure) => first = first.or(Some(failure)),
-            }
-        }
-        Err(first.unwrap_or(Failure::Stopped))
+        let index = in_the_best_home(ledger, |home| home.current(ledger, view, watch))?;
+        if index.has_gaps()? { Err(Failure::Gaps) } else { Ok(index) }
     }
 
     /// As [`Self::current`], but only where that takes no time: nothing is built, nobody is waited for.
@@ -165,15 +154,7 @@ impl Index {
         view: &mut View<'l>,
         watch: &mut Watch<'_>,
     ) -> std::result::Result<Self, Failure> {
-        let mut first = None;
-        for home in Home::all(ledger) {
-            match home.rebuild(ledger, view, watch) {
-                Ok(index) => return Ok(index),
-                Err(failure @ (Failure::Ledger(_) | Failure::Busy)) => return Err(failure),
-                Err(failure) => first = first.or(Some(failure)),
-            }
-        }
-        Err(first.unwrap_or(Failure::Stopped))
+        in_the_best_home(ledger, |home| home.rebuild(ledger, view, watch))
     }
 
     /// How the index stands to the ledger now.
@@ -206,6 +187,21 @@ impl Index {
     fn has_gaps(&self) -> rusqlite::Result<bool> {
         self.connection.query_row("SELECT EXISTS (SELECT 1 FROM unreadable)", [], |row| row.get(0))
     }
+}
+
+/// Tries one place after the other, as long as it is the place that is at fault.
+fn in_the_best_home(
+    ledger: &Ledger,
+    mut attempt: impl FnMut(&Home) -> std::result::Result<Index, Failure>,
+) -> std::result::Result<Index, Failure> {
+    let mut first = None;
+    for home in Home::all(ledger) {
+        match attempt(&home) {
+            Err(failure) if failure.is_about_the_place() => first = first.or(Some(failure)),
+            done => return done,
+        }
+    }
+    Err(first.unwrap_or(Failure::Stopped))
 }
 
 /// What became of an attempt to follow the branch.
