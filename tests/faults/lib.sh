@@ -183,9 +183,11 @@ times_in_history() { # ID [GIT-LOG-ARGUMENTS...]
 check_fsck() {
     local said
     # Packs may just be put together in the background, which git fsck takes for damage while it looks.
-    git fsck --strict >/dev/null 2>&1 || pause 2
-    said=$(git fsck --strict --no-dangling 2>&1) && ! grep -qE '^(error|fatal|missing|broken)' <<<"$said" ||
-        fail "git fsck in $PWD, $*:"$'\n'"$said"
+    for look in 1 2 3; do
+        said=$(git fsck --strict --no-dangling 2>&1) && ! grep -qE '^(error|fatal|missing|broken)' <<<"$said" && return
+        [ "$look" = 3 ] || pause 2
+    done
+    fail "git fsck in $PWD, $*:"$'\n'"$said"
 }
 
 check_intact() { # ID
