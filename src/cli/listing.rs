@@ -96,9 +96,9 @@ impl PageArgs {
             .map(|field| Field::parse(list, field.trim()))
             .collect::<std::result::Result<Vec<_>, _>>();
         let fields = fields.map_err(Error::Usage)?;
-        let twice = self.fields.iter().enumerate().find(|(at, field)| self.fields[..*at].contains(field));
+        let twice = fields.iter().enumerate().find(|(at, field)| fields[..*at].contains(field));
         if let Some((_, field)) = twice {
-            return Err(Error::Usage(format!("the field `{field}` is named twice")));
+            return Err(Error::Usage(format!("the field `{}` is named twice", field.name)));
         }
         self.way.say_times(session, &filter);
         let page = Page {

@@ -1,6 +1,6 @@
 //! What a list shows of an entry, in a line.
 
-use super::{Entry, Status, TaskId, Timestamp};
+use super::{Entry, Status, TaskId, Timestamp, text};
 
 /// The line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,6 @@ pub fn what(entry: &Entry) -> String {
     let told = told.or(entry.intent()).or(entry.plan_id.as_deref()).unwrap_or_default();
     match &entry.supersedes {
         Some(task_id) if told.is_empty() => format!("corrects {task_id}"),
-        _ => told.trim().lines().next().unwrap_or_default().to_owned(),
+        _ => text::first_line(told).to_owned(),
     }
 }

@@ -31,6 +31,11 @@ pub fn visible(text: &str) -> String {
     line
 }
 
+/// The first line that has something on it.
+pub fn first_line(text: &str) -> &str {
+    text.trim().lines().next().unwrap_or_default()
+}
+
 /// Cuts `text` to at most `max_bytes`, at a character boundary; a cut text ends in
 /// `... (truncated, total N bytes)`, which is inside the limit, so that cutting twice changes nothing.
 pub fn truncate(text: &str, max_bytes: usize) -> String {

@@ -148,23 +148,21 @@ impl<'c> Filler<'c> {
         Ok(())
     }
 
-    /// The number of a value. How often it is used is counted at the end of a build, else here.
+    /// The number of a value. In a build it is remembered, and how often it is used is counted at the end.
     fn name(&mut self, facet: Facet, value: &str) -> rusqlite::Result<i64> {
+        let Statements { find_name, add_name, use_name, .. } = &mut self.statements;
+        let mut find = || find_name.query_row(params![facet as u8, value], |row| row.get(0)).optional();
+        if !self.is_bulk {
+            return match find()? {
+                Some(id) => use_name.execute([id]).map(|_| id),
+                None => add_name.insert(params![facet as u8, value]),
+            };
+        }
         let key = (facet, value.to_owned());
-        if let Some(known) = self.names.get(&key).filter(|_| self.is_bulk) {
+        if let Some(known) = self.names.get(&key) {
             return Ok(*known);
         }
-        let Statements { find_name, add_name, use_name, .. } = &mut self.statements;
-        let known = find_name.query_row(params![facet as u8, value], |row| row.get(0)).optional()?;
-        let id = match known {
-            Some(id) => {
-                if !self.is_bulk {
-                    use_name.execute([id])?;
-                }
-                id
-            }
-            None => add_name.insert(params![facet as u8, value])?,
-        };
+        let id = find()?.map_or_else(|| add_name.insert(params![facet as u8, value]), Ok)?;
         if self.names.len() >= MAX_REMEMBERED {
             self.names.clear();
         }

@@ -14,7 +14,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::meta::Meta;
-use super::{Failure, Followed, Index, MAX_MOVES, News, Report, State, Watch, follow, schema, update};
+use super::{
+    Failure, Followed, Index, MAX_MOVES, News, OTHER_VERSION, Report, State, Watch, follow, schema, update,
+};
 use crate::entry::Digest;
 use crate::ledger::{Ledger, View};
 
@@ -157,8 +159,6 @@ impl Home {
             remove(&new)?;
             return Err(failure);
         }
-        // The old file first: without what is beside it, it must not be taken for an index.
-        remove_file(&self.file)?;
         remove(&self.file)?;
         fs::rename(&new, &self.file)?;
         match self.followed(ledger, view)? {
@@ -186,7 +186,6 @@ impl Home {
         view: &mut View<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<(), Failure> {
-        // A query that took its time to get here should not build yesterday's index.
         let mut connection = Connection::open(new)?;
         if self.is_private {
             fs::set_permissions(new, Permissions::from_mode(0o600))?;
@@ -271,16 +270,12 @@ impl Home {
         };
         match read() {
             Err(error) => Report { state: State::Unusable(format!("it is damaged ({error})")), ..missing },
-            Ok(None) => Report { state: State::Unusable("it was made by another version".into()), ..missing },
+            Ok(None) => Report { state: State::Unusable(OTHER_VERSION.into()), ..missing },
             Ok(Some(meta)) => {
-                let state = if meta.branch != ledger.branch() {
-                    State::Unusable(format!("it is of branch {}", meta.branch))
-                } else if meta.boundary != view.boundary().to_string() {
-                    State::Unusable("the clone was deepened or cut since".into())
-                } else if meta.head == view.head() {
-                    State::Current
-                } else {
-                    State::Behind
+                let state = match meta.misfit(ledger, view) {
+                    Some(reason) => State::Unusable(reason),
+                    None if meta.head == view.head() => State::Current,
+                    None => State::Behind,
                 };
                 Report { state, head: meta.head, entries: meta.entries, ..missing }
             }
@@ -370,12 +365,10 @@ fn beside(file: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// Removes a database and what is beside it.
+/// Removes a database and what is beside it. The database first: without its companions it must not be taken for one.
 fn remove(file: &Path) -> io::Result<()> {
-    for companion in COMPANIONS {
-        remove_file(&beside(file, companion))?;
-    }
-    remove_file(file)
+    remove_file(file)?;
+    COMPANIONS.iter().try_for_each(|companion| remove_file(&beside(file, companion)))
 }
 
 fn remove_file(file: &Path) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::entry::{Digest, Facet};
-use crate::ledger::CommitId;
+use crate::ledger::{CommitId, Ledger, View};
 
 /// The index's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,15 @@ impl Meta {
     pub fn new(branch: &str, boundary: &Digest) -> Self {
         let (branch, boundary) = (branch.to_owned(), boundary.to_string());
         Self { branch, head: None, boundary, entries: 0, held: 0, incomplete: None }
+    }
+
+    /// Why an index of this is none of the ledger as the view shows it, if that can be told from here.
+    pub fn misfit(&self, ledger: &Ledger, view: &View<'_>) -> Option<String> {
+        if self.branch != ledger.branch() {
+            return Some(format!("it is of branch {}", self.branch));
+        }
+        let is_same = self.boundary == view.boundary().to_string();
+        (!is_same).then(|| "the clone was deepened or cut since".to_owned())
     }
 
     /// What is stored.

@@ -214,6 +214,9 @@ enum Followed {
     Unusable(String),
 }
 
+/// Why an index of another version is built anew.
+const OTHER_VERSION: &str = "it was made by another version";
+
 /// Brings an open database to the view's commit.
 fn follow(
     connection: &mut Connection,
@@ -221,14 +224,11 @@ fn follow(
     view: &mut View<'_>,
 ) -> std::result::Result<Followed, Failure> {
     if !schema::is_ours(connection)? {
-        return Ok(Followed::Unusable("it was made by another version".into()));
+        return Ok(Followed::Unusable(OTHER_VERSION.into()));
     }
     let meta = Meta::load(connection)?;
-    if meta.branch != ledger.branch() {
-        return Ok(Followed::Unusable(format!("it is of branch {}", meta.branch)));
-    }
-    if meta.boundary != view.boundary().to_string() {
-        return Ok(Followed::Unusable("the clone was deepened or cut since".into()));
+    if let Some(reason) = meta.misfit(ledger, view) {
+        return Ok(Followed::Unusable(reason));
     }
     if update::is_readable_now(connection, view)? {
         return Ok(Followed::Unusable("entries are here now that were not".into()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fill::Filler;
 use super::meta::Meta;
@@ -217,7 +217,7 @@ fn follow_changes(
             let commit = CommitId::from_bytes(row.get_ref(1)?.as_blob().unwrap_or_default());
             let recorded = view.recorded_in(commit.ok_or(Failure::Wrong)?, Some(&task_id))?;
             if let Some(recorded) = recorded {
-                let stored = view.load(&recorded)?;
+                let (stored, _) = view.load_entry(&recorded)?;
                 mark.execute(params![place, stored.warning, stored.path])?;
             }
         }
@@ -228,18 +228,11 @@ fn follow_changes(
 /// Whether an entry that could not be read can be read now: a partial clone may have fetched it. The first stands for
 /// all: meanwhile the walk answers.
 pub fn is_readable_now(connection: &Connection, view: &mut View<'_>) -> std::result::Result<bool, Failure> {
-    let mut statement = connection.prepare("SELECT commit_id FROM unreadable LIMIT 1")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some(commit) = CommitId::from_bytes(row.get_ref(0)?.as_blob().unwrap_or_default()) else {
-            continue;
-        };
-        let recorded: Option<Recorded> = view.recorded_in(commit, None)?;
-        if recorded.is_some_and(|recorded| view.load_entry(&recorded).is_ok()) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let first =
+        connection.query_row("SELECT commit_id FROM unreadable LIMIT 1", [], |row| row.get::<_, Vec<u8>>(0));
+    let commit = first.optional()?.and_then(|id| CommitId::from_bytes(&id));
+    let recorded = commit.map(|commit| view.recorded_in(commit, None)).transpose()?.flatten();
+    Ok(recorded.is_some_and(|recorded| view.load_entry(&recorded).is_ok()))
 }
 
 impl From<Error> for Failure {

@@ -48,14 +48,6 @@ impl Stored {
     }
 }
 
-/// What to say of an entry that the tip does not show as it was recorded.
-fn changed_since(task_id: &str, commit: CommitId) -> String {
-    let short = commit.short();
-    format!(
-        "the entry of task {task_id} (commit {short}) was changed or removed after it was recorded; this is what was recorded"
-    )
-}
-
 /// What to say of a commit whose message is not about the entry that it adds. The entry is what counts, but a walk reads
 /// messages first.
 pub fn says_otherwise(entry: &Entry, commit: CommitId) -> String {
@@ -258,13 +250,12 @@ impl<'r> View<'r> {
         let bytes = bytes.ok_or_else(|| {
             Error::Damaged(format!("the entry of task {task_id} (commit {short}) is not in this repository"))
         })?;
-        let warning = if intact(&bytes) {
-            changed_since(task_id.as_str(), recorded.commit)
+        let problem = if intact(&bytes) {
+            "was changed or removed after it was recorded; this is what was recorded"
         } else {
-            format!(
-                "the entry of task {task_id} (commit {short}) does not have the digest that its commit states"
-            )
+            "does not have the digest that its commit states"
         };
+        let warning = format!("the entry of task {task_id} (commit {short}) {problem}");
         Ok(Stored { warning: Some(warning), path, blob: BlobId(blob), bytes })
     }
 

@@ -11,6 +11,7 @@ use super::style::Style;
 use super::table::{Cell, Column, Table};
 use super::v1::{EntryAnswer, ItemAnswer, ListTail};
 use super::{Format, Printer};
+use crate::entry::text::first_line;
 use crate::entry::{Headline, Timestamp, render};
 use crate::error::Result;
 use crate::ops::LoggedEntry;
@@ -302,10 +303,6 @@ impl<'p> ListPrinter<'p> {
         }
         .unwrap_or_default()
     }
-}
-
-fn first_line(text: &str) -> &str {
-    text.trim().lines().next().unwrap_or_default()
 }
 
 fn csv(printer: &mut Printer, fields: &[Field], answer: &Value) -> Result<()> {

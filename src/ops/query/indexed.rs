@@ -3,7 +3,7 @@
 use super::pager::Pager;
 use super::walk::cursor_missing;
 use super::{Answered, Cursor, Each, Found, Query, Shown, Way, coverage};
-use crate::entry::{Headline, TaskId};
+use crate::entry::Headline;
 use crate::error::Result;
 use crate::index::{Failure, Index, IndexedEntry, Question, Slice};
 use crate::ledger::{Stored, View};
@@ -157,7 +157,7 @@ fn load(view: &View<'_>, found: &IndexedEntry) -> std::result::Result<LoggedEntr
     let bytes = view.read_blob(found.blob).map_err(Failure::Ledger)?;
     let stored = Stored { path: found.path.clone(), bytes, blob: found.blob, warning: found.warning.clone() };
     let entry = stored.entry(None).map_err(|_| Failure::Wrong)?;
-    if TaskId::new(&found.task_id).as_ref() != Ok(&entry.task_id) {
+    if found.task_id != entry.task_id.as_str() {
         return Err(Failure::Wrong);
     }
     let recorded = RecordedIn { commit: found.commit, recorded_at: found.recorded_at };

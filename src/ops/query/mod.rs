@@ -60,6 +60,8 @@ pub struct Cursor {
     pub position: u32,
 }
 
+const NO_CURSOR: &str = "not a cursor of an earlier answer";
+
 impl fmt::Display for Cursor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}:{}", self.commit, self.task_id, self.position)
@@ -73,13 +75,11 @@ impl Cursor {
     /// It is none; a sentence.
     pub fn parse(text: &str) -> std::result::Result<Self, String> {
         let parts: Vec<_> = text.split(':').collect();
-        let [commit, task_id, position] = parts[..] else {
-            return Err("not a cursor of an earlier answer".into());
-        };
+        let [commit, task_id, position] = parts[..] else { return Err(NO_CURSOR.into()) };
         Ok(Self {
-            commit: CommitId::parse(commit).ok_or("not a cursor of an earlier answer")?,
+            commit: CommitId::parse(commit).ok_or(NO_CURSOR)?,
             task_id: TaskId::new(task_id)?,
-            position: position.parse().map_err(|_| "not a cursor of an earlier answer")?,
+            position: position.parse().map_err(|_| NO_CURSOR)?,
         })
     }
 }
@@ -194,27 +194,25 @@ fn answer<'l, A>(
         return Err(Way::Walk);
     }
     let mut index = Index::current(ledger, view, watch);
-    // What does not agree with the ledger, or cannot be read, is built anew once.
-    for attempt in 0.. {
-        let failure = match index {
-            Err(Failure::Gaps) => return Err(Way::WalkOverGaps),
-            Err(failure) => return Err(Way::WalkInstead(failure.to_string())),
-            Ok(open) => {
-                let mut handed_over = false;
-                match ask(&open, view, &mut handed_over) {
-                    Ok(answer) => return Ok(answer),
-                    Err(failure) if handed_over => return Err(Way::WalkInstead(failure.to_string())),
-                    Err(failure) => failure,
-                }
-            }
+    let mut is_rebuilt = false;
+    loop {
+        let open = index.map_err(|failure| match failure {
+            Failure::Gaps => Way::WalkOverGaps,
+            failure => Way::WalkInstead(failure.to_string()),
+        })?;
+        let mut handed_over = false;
+        let failure = match ask(&open, view, &mut handed_over) {
+            Ok(answer) => return Ok(answer),
+            Err(failure) => failure,
         };
-        if attempt > 0 || !failure.is_damage() {
+        // What does not agree with the ledger, or cannot be read, is built anew once.
+        if handed_over || is_rebuilt || !failure.is_damage() {
             return Err(Way::WalkInstead(failure.to_string()));
         }
         watch(News::Rebuilding(format!("it is damaged ({failure})")));
         index = Index::rebuild(ledger, view, watch);
+        is_rebuilt = true;
     }
-    Err(Way::Walk)
 }
 
 /// What an answer rests on. A commit that was amended or squashed can hold entries that its message does not name.
