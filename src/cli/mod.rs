@@ -18,6 +18,7 @@ use crate::output::{Format, Messages, Printer};
 mod best_effort;
 mod completions;
 mod environment;
+mod fields;
 mod filters;
 mod flush;
 mod import;
