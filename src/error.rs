@@ -87,6 +87,41 @@ pub enum Error {
         /// Where it is in that commit.
         path: String,
     },
+    /// The task has no journal.
+    #[error("task `{task_id}` is not running here")]
+    NotRunning {
+        /// The task.
+        task_id: TaskId,
+        /// Whether the ledger has its entry.
+        is_recorded: bool,
+        /// Running tasks whose ids look like it.
+        similar: Vec<String>,
+    },
+    /// The task's story was closed, though its entry is not recorded yet.
+    #[error("task `{0}` is being finished; nothing can be added to it any more")]
+    Finishing(TaskId),
+    /// There is an entry of that id, so the task is over.
+    #[error("task `{0}` is recorded already, so it cannot begin")]
+    AlreadyRecorded(TaskId),
+    /// The task has that artifact.
+    #[error("task `{task_id}` has the artifact {artifact} already; nothing was added")]
+    DuplicateArtifact {
+        /// The task.
+        task_id: TaskId,
+        /// The artifact, in words.
+        artifact: String,
+    },
+    /// What was handed in for a running task breaks a rule.
+    #[error("{0}")]
+    Invalid(crate::entry::parse::Invalid),
+    /// An event or artifact that could not go into an entry.
+    #[error("it would take {size_bytes} bytes in the journal; an event or artifact has at most {most_bytes}")]
+    TooLong {
+        /// What it takes.
+        size_bytes: usize,
+        /// What it may take.
+        most_bytes: usize,
+    },
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -169,6 +204,12 @@ impl Error {
             Self::Damaged(_) => "damaged",
             Self::NotFound { .. } => "not-found",
             Self::EntryRemoved { .. } => "entry-removed",
+            Self::NotRunning { .. } => "not-running",
+            Self::Finishing(_) => "finishing",
+            Self::AlreadyRecorded(_) => "already-recorded",
+            Self::DuplicateArtifact { .. } => "duplicate-artifact",
+            Self::Invalid(_) => "invalid",
+            Self::TooLong { .. } => "too-long",
             Self::Usage(_) => "usage",
             Self::Busy { .. } => "busy",
             Self::Moved(_) => "moved",
@@ -225,6 +266,25 @@ impl Error {
             Self::EntryRemoved { commit, path, .. } => {
                 format!("run `git show {commit}:{path}` to see it as it was recorded")
             }
+            Self::NotRunning { task_id, is_recorded: true, .. } => {
+                format!("it is recorded: run `git audit show {task_id}`")
+            }
+            Self::NotRunning { task_id, similar, .. } if similar.is_empty() => {
+                format!("run `git audit start {task_id}` first, or `git audit tasks` to see what is running")
+            }
+            Self::NotRunning { similar, .. } => format!("did you mean {}?", similar.join(" or ")),
+            Self::Finishing(task_id) => {
+                format!("run `git audit finish {task_id}` again if its entry is not in the ledger yet")
+            }
+            Self::AlreadyRecorded(task_id) => {
+                format!("choose another id; to correct what was recorded, add `--supersedes {task_id}`")
+            }
+            Self::DuplicateArtifact { task_id, .. } => {
+                format!("run `git audit tasks {task_id}` to see what it has")
+            }
+            Self::TooLong { .. } => {
+                "keep the rest in a file, and name that: `git audit artifact TASK file PATH`".into()
+            }
             Self::Busy { what, .. } if what.ends_with(".lock") => {
                 format!(
                     "run the command again; if no git process is running, a crash left {what} behind: remove it"
@@ -234,7 +294,9 @@ impl Error {
             Self::Moved(_) => "run the command again: what is recorded already is skipped".into(),
             Self::Output { recorded: true, .. } => "running it again is safe: it will say `skipped`".into(),
             Self::Index(_) => "run `git audit index rebuild`, or ask again with `--no-index`".into(),
-            Self::Usage(_) | Self::Io { .. } | Self::Git { .. } | Self::Output { .. } => return None,
+            Self::Usage(_) | Self::Invalid(_) | Self::Io { .. } | Self::Git { .. } | Self::Output { .. } => {
+                return None;
+            }
         };
         Some(hint)
     }
@@ -242,7 +304,11 @@ impl Error {
     /// The process's exit code.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
-            Self::Usage(_) | Self::BranchName(_) => ExitStatus::Invalid,
+            Self::Usage(_)
+            | Self::BranchName(_)
+            | Self::Invalid(_)
+            | Self::TooLong { .. }
+            | Self::DuplicateArtifact { .. } => ExitStatus::Invalid,
             Self::Busy { .. } | Self::Moved(_) => ExitStatus::Busy,
             Self::Output { recorded: true, .. } => ExitStatus::Unprinted,
             _ => ExitStatus::Failed,

@@ -7,6 +7,7 @@
 //! - [`output`]: the only renderer: human, JSON, JSON Lines, CSV
 //! - [`ledger`]: the branch: opening, appending, walking; the only place that names git2
 //! - [`index`]: what answers questions sooner, made from the history; the only place that names rusqlite
+//! - [`journal`]: the stories of running tasks, and what they change in repositories
 //! - [`entry`]: the domain: what an entry is, its rules, its bytes, its commit message; pure
 //! - [`error`]: what can go wrong, with hint and exit code
 
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod entry;
 pub mod error;
 pub mod index;
+pub mod journal;
 pub mod ledger;
 pub mod ops;
 pub mod output;

@@ -1,5 +1,7 @@
 //! The fields of an entry as flags: one list for every command that makes one.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -9,22 +11,40 @@ use crate::entry::parse;
 use crate::error::{Error, Result};
 use crate::ops::input::Field;
 
-/// The fields of an entry.
-#[derive(Args)]
+/// What is known of a task at its end.
+#[derive(Args, Default)]
 #[command(next_help_heading = "Fields")]
-pub(super) struct FieldArgs {
-    /// The task's id: letters, digits, `.`, `_`, `-`
-    #[arg(long, value_name = "ID")]
-    task_id: Option<String>,
+pub(super) struct EndArgs {
     /// How it ended
     #[arg(long, value_name = "STATUS", value_parser = status())]
     status: Option<String>,
-    /// What it was, in a line
-    #[arg(long)]
-    title: Option<String>,
     /// What went wrong
     #[arg(long, value_name = "MESSAGE")]
     error: Option<String>,
+    /// The outcome, any JSON
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    outcome: Option<Value>,
+    /// What it cost, a JSON object
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    resources: Option<Value>,
+    /// When it began, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    start: Option<String>,
+    /// When it ended, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    end: Option<String>,
+    /// The time of the entry, RFC 3339; now when left out
+    #[arg(long, value_name = "TIME")]
+    timestamp: Option<String>,
+}
+
+/// What is known of a task from the beginning.
+#[derive(Args)]
+#[command(next_help_heading = "Fields")]
+pub(super) struct FieldArgs {
+    /// What it was, in a line
+    #[arg(long)]
+    title: Option<String>,
     /// The plan it belongs to
     #[arg(long, value_name = "ID")]
     plan: Option<String>,
@@ -37,12 +57,6 @@ pub(super) struct FieldArgs {
     /// What it was meant to do: action_type of the outcome
     #[arg(long, value_name = "NAME")]
     intent: Option<String>,
-    /// The outcome, any JSON
-    #[arg(long, value_name = "JSON", value_parser = json_value)]
-    outcome: Option<Value>,
-    /// What it cost, a JSON object
-    #[arg(long, value_name = "JSON", value_parser = json_value)]
-    resources: Option<Value>,
     /// The agent that ran it
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
@@ -52,15 +66,6 @@ pub(super) struct FieldArgs {
     /// When it was handed over, RFC 3339
     #[arg(long, value_name = "TIME")]
     dispatched: Option<String>,
-    /// When it began, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    start: Option<String>,
-    /// When it ended, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    end: Option<String>,
-    /// The time of the entry, RFC 3339; now when left out
-    #[arg(long, value_name = "TIME")]
-    timestamp: Option<String>,
     /// The worker that ran it
     #[arg(long, value_name = "ID")]
     worker: Option<String>,
@@ -93,55 +98,82 @@ pub(super) struct FieldArgs {
     metadata: Option<Value>,
 }
 
-fn json_value(text: &str) -> std::result::Result<Value, String> {
+pub(super) fn json_value(text: &str) -> std::result::Result<Value, String> {
     parse::parse(text.as_bytes()).map_err(|invalid| invalid.to_string())
 }
 
+/// Values by the flag that gave them.
+type Values = BTreeMap<&'static str, Value>;
+
+impl EndArgs {
+    fn values(self) -> impl Iterator<Item = (&'static str, Value)> {
+        let values = [
+            ("--status", text(self.status)),
+            ("--error", text(self.error)),
+            ("--outcome", self.outcome),
+            ("--resources", self.resources),
+            ("--start", text(self.start)),
+            ("--end", text(self.end)),
+            ("--timestamp", text(self.timestamp)),
+        ];
+        values.into_iter().filter_map(|(flag, value)| Some((flag, value?)))
+    }
+}
+
 impl FieldArgs {
-    pub fn into_fields(self) -> Result<Vec<Field>> {
-        if self.intent.is_some() && self.outcome.as_ref().is_some_and(|outcome| !outcome.is_object()) {
+    fn values(self) -> impl Iterator<Item = (&'static str, Value)> {
+        let values = [
+            ("--title", text(self.title)),
+            ("--plan", text(self.plan)),
+            ("--step", list(self.step)),
+            ("--pool", text(self.pool)),
+            ("--agent", text(self.agent)),
+            ("--dispatched", text(self.dispatched)),
+            ("--intent", text(self.intent)),
+            ("--service", list(self.service)),
+            ("--workspace", text(self.workspace)),
+            ("--worktree", text(self.worktree)),
+            ("--project", self.project.map(Value::from)),
+            ("--phase", self.phase.map(Value::from)),
+            ("--session", text(self.session)),
+            ("--correlation", text(self.correlation)),
+            ("--worker", text(self.worker)),
+            ("--actor", text(self.actor)),
+            ("--supersedes", text(self.supersedes)),
+            ("--metadata", self.metadata),
+        ];
+        values.into_iter().filter_map(|(flag, value)| Some((flag, value?)))
+    }
+
+    /// The fields of a task that is beginning.
+    pub fn into_fields(self) -> Vec<Field> {
+        in_order(self.values().collect())
+    }
+
+    /// The fields of a task that is over.
+    pub fn with_end(self, task_id: Option<String>, end: EndArgs) -> Result<Vec<Field>> {
+        if self.intent.is_some() && end.outcome.as_ref().is_some_and(|outcome| !outcome.is_object()) {
             return Err(Error::Usage(
                 "--intent goes into the outcome, so --outcome must be a JSON object beside it".into(),
             ));
         }
-        // An unset variable of a script makes an empty value: it says nothing, and is taken for nothing.
-        let text = |value: Option<String>| value.filter(|text| !text.is_empty()).map(Value::String);
-        let list = |items: Vec<String>| {
-            let items: Vec<_> = items.into_iter().filter(|item| !item.is_empty()).collect();
-            (!items.is_empty()).then(|| json!(items))
-        };
-        let number = |value: Option<u64>| value.map(Value::from);
-        // In the order of FLAGS.
-        let values = [
-            text(self.task_id),
-            text(self.status),
-            text(self.title),
-            text(self.error),
-            text(self.plan),
-            list(self.step),
-            text(self.pool),
-            text(self.agent),
-            text(self.dispatched),
-            self.outcome,
-            text(self.intent),
-            self.resources,
-            list(self.service),
-            text(self.start),
-            text(self.end),
-            text(self.workspace),
-            text(self.worktree),
-            number(self.project),
-            number(self.phase),
-            text(self.session),
-            text(self.correlation),
-            text(self.worker),
-            text(self.actor),
-            text(self.supersedes),
-            self.metadata,
-            text(self.timestamp),
-        ];
-        Ok(FLAGS.into_iter().zip(values).filter_map(|((_, keys), value)| Some((keys, value?))).collect())
+        let task_id = text(task_id).map(|task_id| ("--task-id", task_id));
+        Ok(in_order(self.values().chain(end.values()).chain(task_id).collect()))
     }
+}
+
+/// An unset variable of a script makes an empty value: it says nothing, and is taken for nothing.
+fn text(value: Option<String>) -> Option<Value> {
+    value.filter(|text| !text.is_empty()).map(Value::String)
+}
+
+fn list(items: Vec<String>) -> Option<Value> {
+    let items: Vec<_> = items.into_iter().filter(|item| !item.is_empty()).collect();
+    (!items.is_empty()).then(|| json!(items))
+}
+
+fn in_order(mut values: Values) -> Vec<Field> {
+    FLAGS.into_iter().filter_map(|(flag, keys)| Some((keys, values.remove(flag)?))).collect()
 }
 
 /// The flag that sets the value at `pointer`, or one inside it.

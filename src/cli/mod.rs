@@ -15,11 +15,14 @@ use crate::ledger::Durability;
 use crate::ops::{Context, Coverage};
 use crate::output::{Format, Messages, Printer};
 
+mod artifact;
 mod best_effort;
 mod completions;
 mod environment;
+mod event;
 mod fields;
 mod filters;
+mod finish;
 mod flush;
 mod import;
 mod index;
@@ -32,8 +35,12 @@ mod pager;
 mod path;
 mod reader;
 mod record;
+mod report;
+mod repositories;
 mod show;
+mod start;
 mod stats;
+mod tasks;
 
 use reader::ColorWhen;
 
@@ -97,6 +104,11 @@ enum Command {
     Init(init::InitArgs),
     Record(Box<record::RecordArgs>),
     Import(import::ImportArgs),
+    Start(Box<start::StartArgs>),
+    Event(event::EventArgs),
+    Artifact(artifact::ArtifactArgs),
+    Finish(Box<finish::FinishArgs>),
+    Tasks(tasks::TasksArgs),
     Flush(flush::FlushArgs),
     Show(show::ShowArgs),
     Path(path::PathArgs),
@@ -215,6 +227,11 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Init(args) => args.run(&mut session),
         Command::Record(args) => args.run(&mut session),
         Command::Import(args) => args.run(&mut session),
+        Command::Start(args) => args.run(&mut session),
+        Command::Event(args) => args.run(&mut session),
+        Command::Artifact(args) => args.run(&mut session),
+        Command::Finish(args) => args.run(&mut session),
+        Command::Tasks(args) => args.run(&mut session),
         Command::Flush(args) => args.run(&mut session),
         Command::Show(args) => args.run(&mut session),
         Command::Path(args) => args.run(&mut session),
@@ -263,6 +280,12 @@ impl From<ExitStatus> for ExitCode {
 fn task_id(text: &str) -> std::result::Result<crate::entry::TaskId, String> {
     crate::entry::TaskId::new(text)
 }
+
+/// Marks an argument whose value is the id of a running task.
+#[derive(Clone, Debug)]
+struct RunningTask;
+
+impl clap::builder::ArgExt for RunningTask {}
 
 /// Marks an argument whose value is the id of a recorded task.
 #[derive(Clone, Debug)]

@@ -5,16 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::fields::{FieldArgs, flag_of};
+use super::fields::{EndArgs, FieldArgs};
+use super::report::Report;
 use super::{Done, Session, WriteArgs, best_effort, environment};
-use crate::entry::TaskId;
 use crate::error::{Error, ExitStatus, Result};
-use crate::ledger::Receipt;
 use crate::ops;
-use crate::ops::flush::FlushOutcome;
-use crate::ops::input::{Origin, Problem, Source};
-use crate::ops::record::{Progress, RecordOptions};
-use crate::output::{Messages, Printer, record as print};
+use crate::ops::input::Source;
+use crate::ops::record::RecordOptions;
 
 /// Record finished tasks, one commit each
 #[derive(Args)]
@@ -46,6 +43,11 @@ pub(super) struct RecordArgs {
     best_effort: bool,
     #[command(flatten)]
     write: WriteArgs,
+    /// The task's id: letters, digits, `.`, `_`, `-`
+    #[arg(long, value_name = "ID", help_heading = "Fields")]
+    task_id: Option<String>,
+    #[command(flatten)]
+    end: EndArgs,
     #[command(flatten)]
     fields: FieldArgs,
 }
@@ -73,12 +75,12 @@ impl RecordArgs {
     fn record(self: Box<Self>, session: &mut Session) -> Done {
         self.write.apply(&mut session.context);
         let strict = self.strict;
-        let fields = self.fields.into_fields()?;
+        let fields = self.fields.with_end(self.task_id, self.end)?;
         let sources = sources(self.files, !fields.is_empty())?;
         let options = RecordOptions { sources, fields, init: self.init, best_effort: self.best_effort };
 
         let Session { context, printer, messages, .. } = session;
-        let mut report = Report { printer, messages, unprinted: None };
+        let mut report = Report::new(printer, messages);
         let outcome = ops::record::run(context, options, &mut |progress| {
             report.tell(progress);
             Ok(())
@@ -101,92 +103,6 @@ impl RecordArgs {
             _ if strict && outcome.differing > 0 => ExitStatus::Differs,
             _ => ExitStatus::Done,
         })
-    }
-}
-
-/// Tells what happens while it happens.
-struct Report<'s> {
-    printer: &'s mut Printer,
-    messages: &'s mut Messages,
-    /// The first receipt that could not be printed. Recording goes on all the same: what was handed in is not lost
-    /// for that.
-    unprinted: Option<Error>,
-}
-
-impl Report<'_> {
-    fn tell(&mut self, progress: Progress<'_>) {
-        match progress {
-            Progress::Began(branch) => self.messages.note(&format!("began a ledger on branch {branch}")),
-            Progress::Pinned(branch) => {
-                self.messages
-                    .note(&format!("records go to branch {branch} from now on (git config audit.branch)"));
-            }
-            Progress::Warning(error) => self.messages.warning(&error.to_string()),
-            Progress::StaleLock(path) => self.messages.stale_lock(path),
-            Progress::Spooled(error, files) => self.spooled(error, files),
-            Progress::Kept(file) => {
-                self.messages.warning(&format!("it is not recorded; it is kept in {}", file.display()));
-            }
-            Progress::Lost(error, text) => {
-                self.messages.warning(&format!("not recorded ({error}), and it could not be kept: {text}"));
-            }
-            Progress::Flushed(flushed) => self.flushed(flushed),
-            Progress::Healed(task_id) => {
-                let text = "which an interrupted run had left in the working tree";
-                self.messages.note(&format!("also recorded {task_id}, {text}"));
-            }
-            Progress::Invalid(problem) => self.refused(problem),
-            Progress::Receipt { task_id, receipt, durability, origin } => {
-                if let Receipt::Skipped { differing, .. } = receipt
-                    && !differing.is_empty()
-                {
-                    self.differs(task_id, differing, origin);
-                }
-                if self.unprinted.is_none() {
-                    self.unprinted = print::receipt(self.printer, task_id, receipt, durability).err();
-                }
-            }
-        }
-    }
-
-    fn spooled(&mut self, error: &Error, files: &[PathBuf]) {
-        let waits = match files {
-            [file] => format!("the entry waits in {}", file.display()),
-            files => format!("{} entries wait in the spool", files.len()),
-        };
-        self.messages.warning(&format!("{error}; {waits}"));
-        self.messages.hint("the next `git audit record` in that repository records it, or `git audit flush`");
-    }
-
-    fn flushed(&mut self, flushed: &FlushOutcome) {
-        let count = flushed.recorded.len() + flushed.skipped.len();
-        if count > 0 {
-            let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
-            self.messages.note(&format!("also recorded {entries} from the spool"));
-        }
-        for (task_id, fields, path) in &flushed.differing {
-            let fields = fields.join(", ");
-            let text = format!("{task_id}, which waited, is recorded already with other values in {fields}");
-            self.messages.warning(&format!("{text}; it was moved to {}", path.display()));
-        }
-    }
-
-    fn differs(&mut self, task_id: &TaskId, differing: &[String], origin: &Origin) {
-        let place = origin.source.as_ref().map(|_| origin.to_string()).unwrap_or_default();
-        self.messages.differs(&place, task_id, differing);
-        let correct = format!("to correct it, record a new task with `--supersedes {task_id}`");
-        self.messages.hint(&format!("run `git audit show {task_id}`; {correct}"));
-    }
-
-    /// A refusal of what flags said names the flag, not the JSON that was made of it.
-    fn refused(&mut self, problem: &Problem) {
-        let Problem { origin, invalid } = problem;
-        let flag = invalid.pointer.as_deref().filter(|_| origin.source.is_none()).and_then(flag_of);
-        let Some(flag) = flag else { return self.messages.problem(&problem.to_string()) };
-        self.messages.problem(&format!("{flag}: {}", invalid.rule));
-        if invalid.rule.ends_with("is missing") && !io::stdin().is_terminal() {
-            self.messages.hint("standard input is read beside flags only if you name it: add `-`");
-        }
     }
 }
 

@@ -24,7 +24,7 @@ pub fn entry(value: Value, now: Timestamp) -> Result<Entry, Invalid> {
             if value.is_array() { "; give one object per line, as `jq -c '.[]'` prints them" } else { "" };
         return Err(Invalid::at("", format!("must be a JSON object, is {}{several}", kind_of(&value))));
     };
-    let mut fields = Fields { map, pointer: String::new() };
+    let mut fields = Fields::of(map);
     if let Some(schema) = fields.text("schema")?.filter(|schema| schema != SCHEMA) {
         let rule =
             format!("is `{}`; this version writes `{SCHEMA}` (leave it out)", super::text::visible(&schema));
@@ -64,6 +64,30 @@ pub fn entry(value: Value, now: Timestamp) -> Result<Entry, Invalid> {
         ));
     }
     Ok(entry)
+}
+
+/// One event on its own, without its number: a task that is still running has those.
+///
+/// # Errors
+/// As [`entry`]; pointers are into the event.
+pub fn lone_event(event: Map<String, Value>) -> Result<Event, Invalid> {
+    DraftEvent::take(Fields::of(event)).map(|draft| draft.event)
+}
+
+/// One artifact on its own.
+///
+/// # Errors
+/// As [`entry`]; pointers are into the artifact.
+pub fn lone_artifact(value: Map<String, Value>) -> Result<Artifact, Invalid> {
+    artifact(Fields::of(value))
+}
+
+/// One step on its own.
+///
+/// # Errors
+/// As [`entry`]; pointers are into the step.
+pub fn lone_step(value: Map<String, Value>) -> Result<Step, Invalid> {
+    step(Fields::of(value))
 }
 
 fn dispatch_info(mut fields: Fields) -> Result<DispatchInfo, Invalid> {
@@ -215,6 +239,10 @@ struct Fields {
 }
 
 impl Fields {
+    fn of(map: Map<String, Value>) -> Self {
+        Self { map, pointer: String::new() }
+    }
+
     fn take(&mut self, key: &str) -> Option<Value> {
         self.map.remove(key).filter(|value| !value.is_null())
     }

@@ -40,7 +40,7 @@ impl Deadline {
     ///
     /// # Errors
     /// [`Error::Busy`], naming `what`, when the time is up.
-    pub(super) fn pause(&self, attempt: u32, what: &str) -> Result<()> {
+    pub fn pause(&self, attempt: u32, what: &str) -> Result<()> {
         let waited = self.started.elapsed();
         let Some(left) = self.timeout.checked_sub(waited).filter(|left| !left.is_zero()) else {
             return Err(self.busy(what));

@@ -8,7 +8,7 @@
 //!   · [`publish`]: moving the branch and every working tree that shows it
 //!   · [`branch_file`]: the move itself · [`lock`]: waiting
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
-//! - [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
+//! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
 //!
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
@@ -48,6 +48,7 @@ mod request;
 mod settings;
 mod sharing;
 mod spool;
+mod state;
 mod tree;
 mod tree_changes;
 mod view;
@@ -67,6 +68,7 @@ pub use preferences::Preferences;
 pub use request::Request;
 pub use settings::ConfigVariables;
 pub use spool::{Spool, Spooled, Waiting};
+pub use state::{state_directory_at, state_directory_by_sight};
 pub use tree_changes::EntryChange;
 pub use view::{Stored, View, says_otherwise};
 
@@ -200,6 +202,15 @@ impl Ledger {
         state_directory(&self.repository)
     }
 
+    /// Makes a directory in the state directory, for all who share the repository.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_state_directory(&self, path: &std::path::Path) -> Result<()> {
+        let made = self.sharing().create_directory(path);
+        made.map_err(|error| Error::io(format!("create {}", path.display()), error))
+    }
+
     /// The user's directory for what can be made again.
     pub fn cache_home(&self) -> Option<&std::path::Path> {
         self.place.cache_home.as_deref()
@@ -222,8 +233,11 @@ impl Ledger {
         identity::Identities::resolve(&self.place.identity, &self.settings)
     }
 
-    /// How durable its records should be: `--durability`, else `audit.durability`.
-    fn asked_durability(&self) -> Result<Durability> {
+    /// How durable what is acknowledged should be: `--durability`, else `audit.durability`.
+    ///
+    /// # Errors
+    /// `audit.durability` is no such word.
+    pub fn asked_durability(&self) -> Result<Durability> {
         self.place.durability.map_or_else(|| self.settings.durability(), Ok)
     }
 

@@ -173,6 +173,14 @@ impl<'r> View<'r> {
         (!self.shallow.is_empty()).then(|| "shallow clone: older history is not here".to_owned())
     }
 
+    /// Whether the tree has the task's entry, or one whose id differs only in case.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    pub fn has(&mut self, task_id: &TaskId) -> Result<bool> {
+        Ok(!matches!(self.tree.locate(task_id)?, Located::Absent))
+    }
+
     /// The path of the task's entry in the tree.
     ///
     /// # Errors

@@ -20,6 +20,8 @@ pub enum Source {
     Stream(String, Box<dyn Read + Send>),
     /// Nothing but the fields given by flags.
     Fields,
+    /// Entries that were put together here.
+    Values(Vec<Value>),
 }
 
 /// A field given beside the input: the keys that lead to it, and its value.
@@ -98,6 +100,12 @@ impl Reading {
                 let origin = Origin { source: None, line: None };
                 return take(self.request(origin, Ok(Value::Object(Map::new())), Vec::new()));
             }
+            Source::Values(values) => {
+                let origin = Origin { source: None, line: None };
+                return values
+                    .into_iter()
+                    .try_for_each(|value| take(self.request(origin.clone(), Ok(value), Vec::new())));
+            }
             Source::Stream(name, reader) => (name, reader),
             Source::File(path) => {
                 let name = path.display().to_string();
@@ -158,7 +166,7 @@ fn refused(name: String, invalid: Invalid) -> Incoming {
 }
 
 /// Puts the caller's fields into `value`, making the objects that lead to them.
-fn with_fields(mut value: Value, fields: &[Field]) -> std::result::Result<Value, Invalid> {
+pub(super) fn with_fields(mut value: Value, fields: &[Field]) -> std::result::Result<Value, Invalid> {
     for (keys, field) in fields {
         let mut pointer = String::new();
         let mut place = &mut value;

@@ -10,18 +10,25 @@ use chrono::{DateTime, Utc};
 use crate::entry::Entry;
 use crate::ledger::{CommitId, Deadline, Place, Recorded, Stored};
 
+pub mod artifact;
 pub mod completions;
 pub mod documents;
+pub mod event;
+pub mod finish;
 pub mod flush;
 pub mod import;
 pub mod index;
 pub mod init;
 pub mod input;
 pub mod man;
+mod parts;
 pub mod path;
 pub mod query;
 pub mod record;
+pub mod running;
 pub mod show;
+pub mod start;
+pub mod tasks;
 
 /// Entries that share one pass are held in memory until it is done.
 const MAX_PASS_ENTRIES: usize = 256;

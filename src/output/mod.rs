@@ -18,6 +18,7 @@ pub mod import;
 pub mod list;
 pub mod messages;
 pub mod record;
+pub mod running;
 pub mod sanitize;
 pub mod single;
 pub mod stats;

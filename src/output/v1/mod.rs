@@ -4,11 +4,13 @@
 mod answers;
 mod entry;
 mod list;
+mod running;
 mod stats;
 mod writing;
 
 pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, ManAnswer, PathAnswer, RecordAnswer};
 pub use entry::{EntryAnswer, ShowAnswer};
 pub use list::{ItemAnswer, ListTail};
+pub use running::{ArtifactAnswer, EventAnswer, StartAnswer, TaskAnswer, TasksAnswer};
 pub use stats::{GroupAnswer, IndexAnswer, StatsAnswer};
 pub use writing::{FlushAnswer, ImportAnswer, RefusedAnswer};

@@ -1,0 +1,48 @@
+//! `--repo` and `--repo-id`: the repositories that a task works in.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::error::{Error, Result};
+use crate::ops::running::RepositoryOption;
+
+/// Any number of repositories.
+#[derive(Args)]
+pub(super) struct RepositoryArgs {
+    /// A repository that it works in, any, not only the ledger's; may be repeated
+    #[arg(long, value_name = "PATH")]
+    repo: Vec<PathBuf>,
+    /// What that repository is called [default: by its remote's URL]; the first one for the first --repo, and so on
+    #[arg(long, value_name = "ID")]
+    repo_id: Vec<String>,
+}
+
+impl RepositoryArgs {
+    pub fn resolve(self) -> Result<Vec<RepositoryOption>> {
+        if self.repo_id.len() > self.repo.len() {
+            return Err(Error::Usage("there are more --repo-id than --repo".into()));
+        }
+        let ids = self.repo_id.into_iter().map(Some).chain(std::iter::repeat(None));
+        Ok(self.repo.into_iter().zip(ids).map(|(path, repo_id)| RepositoryOption { path, repo_id }).collect())
+    }
+}
+
+/// One repository, or only its name.
+#[derive(Args)]
+pub(super) struct OneRepositoryArgs {
+    /// The repository that it is about: what changed in it is taken down
+    #[arg(long, value_name = "PATH")]
+    pub repo: Option<PathBuf>,
+    /// What that repository is called [default: by its remote's URL]; alone, nothing is looked at
+    #[arg(long, value_name = "ID")]
+    pub repo_id: Option<String>,
+}
+
+impl OneRepositoryArgs {
+    /// The repository to look at.
+    pub fn resolve(&self) -> Option<RepositoryOption> {
+        let path = self.repo.clone()?;
+        Some(RepositoryOption { path, repo_id: self.repo_id.clone() })
+    }
+}

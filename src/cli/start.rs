@@ -1,0 +1,71 @@
+//! `git audit start`
+
+use clap::Args;
+
+use super::fields::FieldArgs;
+use super::repositories::RepositoryArgs;
+use super::{Done, Session, WaitArgs, task_id};
+use crate::entry::TaskId;
+use crate::error::ExitStatus;
+use crate::ops;
+use crate::ops::start::{Owner, StartOptions};
+use crate::output::running as print;
+
+/// Begin a task: its journal takes down what happens until `finish`
+#[derive(Args)]
+#[command(
+    after_help = "Until it is finished, a task has a journal beside the repository, in .git/git-audit/journal. What is
+added to it survives the process, and the machine. Starting a task that is running takes it over.
+
+A task is lost when its process is gone: the one that called `start`, not counting git and shells
+that ran only this command. `git audit tasks --lost` lists those.
+
+Examples:
+  git audit start deploy-42 --title \"deploy web\" --agent bot-7 --service web --repo .
+  git audit event deploy-42 phase_started --message \"building\"
+  git audit finish deploy-42 --status completed"
+)]
+pub(super) struct StartArgs {
+    /// The task's id: letters, digits, `.`, `_`, `-`
+    #[arg(value_name = "TASK", value_parser = task_id)]
+    task_id: TaskId,
+    #[command(flatten)]
+    repositories: RepositoryArgs,
+    /// The process that the task belongs to; `none`: no process, and the task is never lost [default: the caller]
+    #[arg(long, value_name = "PID", value_parser = owner)]
+    pid: Option<Owner>,
+    /// Make the ledger where there is none
+    #[arg(long)]
+    init: bool,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    fields: FieldArgs,
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    match text {
+        "none" => Ok(Owner::Nobody),
+        pid => pid.parse().map(Owner::Pid).map_err(|_| "expected a process id, or `none`".into()),
+    }
+}
+
+impl StartArgs {
+    pub fn run(self: Box<Self>, session: &mut Session) -> Done {
+        session.context.timeout = self.wait.timeout;
+        let options = StartOptions {
+            task_id: self.task_id,
+            fields: self.fields.into_fields(),
+            repositories: self.repositories.resolve()?,
+            owner: self.pid.unwrap_or(Owner::Caller),
+            init: self.init,
+        };
+        let outcome = ops::start::run(&session.context, options)?;
+        let Session { printer, messages, .. } = session;
+        if let Some(branch) = &outcome.began {
+            messages.note(&format!("began a ledger on branch {branch}"));
+        }
+        print::started(printer, &outcome)?;
+        Ok(ExitStatus::Done)
+    }
+}

@@ -1,0 +1,165 @@
+//! What a journal says: the task's story so far, and the entry that it becomes.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::process::{Liveness, Process};
+use super::record::{Finish, Line, Record, Start};
+
+/// A task's story.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// How it began.
+    pub start: Start,
+    /// Whose it is now; `None`: nobody's in particular.
+    pub owner: Option<Process>,
+    /// What happened, each with its `seq`.
+    pub events: Vec<Value>,
+    /// What it left behind.
+    pub artifacts: Vec<Value>,
+    /// Its steps.
+    pub steps: Vec<Value>,
+    /// The repositories that it works in, as each was when it was last looked at.
+    pub repositories: Vec<Value>,
+    /// How it ended, if that was said already.
+    pub finish: Option<Finish>,
+    /// Lines, from 1, that cannot be read.
+    pub unreadable: Vec<usize>,
+}
+
+impl Story {
+    /// What `journal` says. A last line without its end was never acknowledged, and is passed over. `None`: it does not
+    /// say how the task began.
+    pub(super) fn read(journal: &[u8]) -> Option<Self> {
+        let mut story = None;
+        let mut unreadable = Vec::new();
+        let whole = journal.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+        for (index, line) in whole.enumerate() {
+            match serde_json::from_slice::<Line>(line) {
+                Ok(line) => match &mut story {
+                    None => story = Self::begin(line.record),
+                    Some(story) => story.take(line),
+                },
+                Err(_) => unreadable.push(index + 1),
+            }
+        }
+        story.map(|story| Self { unreadable, ..story })
+    }
+
+    fn begin(record: Record) -> Option<Self> {
+        let Record::Start(start) = record else { return None };
+        Some(Self {
+            owner: start.owner.clone(),
+            start,
+            events: Vec::new(),
+            artifacts: Vec::new(),
+            steps: Vec::new(),
+            repositories: Vec::new(),
+            finish: None,
+            unreadable: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, Line { seq, record }: Line) {
+        match record {
+            // Whoever wrote a second one lost a race for the empty file; the first one holds.
+            Record::Start(_) => {}
+            Record::Resume { owner, fields } => {
+                self.owner = owner;
+                merge(&mut self.start.fields, fields);
+            }
+            Record::Event { mut event } => {
+                event.insert("seq".into(), Value::from(seq));
+                self.events.push(Value::Object(event));
+            }
+            Record::Artifact { artifact } => self.artifacts.push(Value::Object(artifact)),
+            Record::Step { step } => self.steps.push(Value::Object(step)),
+            Record::Repository { baseline } => {
+                self.repositories.retain(|known| known.get("path") != baseline.get("path"));
+                self.repositories.push(baseline);
+            }
+            Record::Finish(finish) => self.finish = Some(finish),
+        }
+    }
+
+    /// Whether its process lives. `None`: it has none.
+    pub fn liveness(&self) -> Option<Liveness> {
+        self.owner.as_ref().map(Process::liveness)
+    }
+
+    /// Whether it has this artifact already.
+    pub fn has_artifact(&self, artifact: &Map<String, Value>) -> bool {
+        let key = |of: &dyn Fn(&str) -> Option<Value>| ["repo_id", "ref_type", "ref_value"].map(of);
+        let wanted = key(&|name| artifact.get(name).cloned());
+        self.artifacts.iter().any(|known| key(&|name| known.get(name).cloned()) == wanted)
+    }
+
+    /// When something was last heard of it.
+    pub fn last_heard_of(&self) -> &str {
+        let at = self.events.iter().rev().find_map(|event| event.get("at")?.as_str());
+        at.unwrap_or(&self.start.at)
+    }
+
+    /// The whole entry as the caller would have written it, once it ends as `finish` says.
+    pub fn into_document(self, finish: Finish) -> Value {
+        let Finish { at, fields } = finish;
+        let mut document = json!({ "execution_result": { "start_time": self.start.at, "end_time": at } });
+        document["timestamp"] = Value::from(at);
+        merge(&mut document, self.start.fields);
+        merge(&mut document, fields);
+        for (key, items) in [("steps", self.steps), ("events", self.events), ("artifacts", self.artifacts)] {
+            if !items.is_empty() {
+                merge(&mut document, json!({ key: items }));
+            }
+        }
+        document["task_id"] = Value::from(self.start.task_id);
+        document
+    }
+}
+
+/// Puts `more` into `value`: objects are put together, lists joined, everything else takes the place of what was there.
+pub fn merge(value: &mut Value, more: Value) {
+    match (value, more) {
+        (Value::Object(value), Value::Object(more)) => {
+            for (key, more) in more {
+                merge(value.entry(key).or_insert(Value::Null), more);
+            }
+        }
+        (Value::Array(items), Value::Array(more)) => {
+            let known: BTreeSet<_> = items.iter().map(Value::to_string).collect();
+            items.extend(more.into_iter().filter(|item| !known.contains(&item.to_string())));
+        }
+        (_, Value::Null) => {}
+        (value, more) => *value = more,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_fields_win_and_lists_are_joined() {
+        let mut fields = json!({"title": "a", "context": {"session_id": "s"}, "services": ["web"]});
+        merge(
+            &mut fields,
+            json!({"title": "b", "context": {"actor": "x", "session_id": null}, "services": ["web", "db"]}),
+        );
+        let whole =
+            json!({"title": "b", "context": {"session_id": "s", "actor": "x"}, "services": ["web", "db"]});
+        assert_eq!(fields, whole);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_passed_over_and_a_bad_one_named() {
+        let start = r#"{"seq":0,"record":"start","schema":"git-audit/journal/v1","task_id":"t","at":"2026-11-20T12:00:00Z","fields":{}}"#;
+        let event = r#"{"seq":1,"record":"event","event":{"type":"task_start"}}"#;
+        let journal = format!("{start}\n{event}\nnonsense\n{{\"seq\":2,\"record\":\"ev");
+        let story = Story::read(journal.as_bytes()).unwrap();
+        assert_eq!(story.events, [json!({"seq": 1, "type": "task_start"})]);
+        assert_eq!(story.unreadable, [3]);
+        assert!(Story::read(b"").is_none());
+        assert!(Story::read(event.as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,163 @@
+//! `git audit finish`: a story is closed and becomes an entry.
+//!
+//! How it ended is written into the journal first. So a finish that was interrupted is finished by the next one, with the
+//! same entry; and the journal goes only when the entry is in the ledger, or waits in the spool.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::input::{Field, Source, with_fields};
+use super::record::{Progress, RecordOptions, RecordOutcome};
+use super::running::{self, RepositoryOption};
+use super::tasks::{State, state_of};
+use super::{Context, parts, record};
+use crate::entry::{Status, TaskId};
+use crate::error::{Error, Result};
+use crate::journal::{Finish, Journals, Record};
+use crate::ledger::Receipt;
+
+/// What is said of a task whose process is gone.
+const LOST: &str = "its process ended without finishing it";
+
+/// A task that ends.
+pub struct FinishOptions {
+    /// The task.
+    pub task_id: TaskId,
+    /// How it ended; its `status` may be left out where an interrupted finish has said it.
+    pub fields: Vec<Field>,
+    /// Repositories to look at, beside those that it began with.
+    pub repositories: Vec<RepositoryOption>,
+    /// Events that come before its end.
+    pub events: Vec<Map<String, Value>>,
+    /// What cannot be recorded waits in the spool, and is no error.
+    pub best_effort: bool,
+}
+
+/// What became of a task's journal.
+#[derive(Debug, Default)]
+pub struct FinishOutcome {
+    /// How recording went.
+    pub recorded: RecordOutcome,
+    /// The ledger has something else under that id, so the journal was moved here.
+    pub set_aside: Option<PathBuf>,
+    /// Lines of the journal that could not be read.
+    pub unreadable: Vec<usize>,
+}
+
+type Tell<'t> = &'t mut dyn FnMut(Progress<'_>) -> Result<()>;
+
+/// Closes a task's story and records its entry.
+///
+/// # Errors
+/// The task is not running; how it ended breaks a rule; or the entry cannot be recorded: the journal is kept then, and
+/// the same command finishes it later.
+pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Result<FinishOutcome> {
+    let journals = running::journals_at(context)?;
+    let FinishOptions { task_id, fields, events, best_effort, .. } = options;
+    let Some(story) = journals.read(&task_id)? else {
+        return Err(running::not_running(context, &journals, &task_id));
+    };
+    let given = with_fields(json!({}), &fields).map_err(Error::Invalid)?;
+    let finish = match story.finish {
+        Some(before) if given.as_object().is_some_and(Map::is_empty) || before.fields == given => before,
+        _ => Finish { at: running::now(context), fields: given },
+    };
+    seal(context, &journals, &task_id, finish, events, best_effort, progress)
+}
+
+/// Records every task whose process is gone, as failed; one that was being finished, as it was to be.
+///
+/// # Errors
+/// There is no repository, or an entry cannot be recorded.
+pub fn run_lost(
+    context: &Context,
+    tasks: &[TaskId],
+    best_effort: bool,
+    progress: Tell<'_>,
+) -> Result<Vec<(TaskId, FinishOutcome)>> {
+    let journals = running::journals_at(context)?;
+    let mut done = Vec::new();
+    for task_id in journals.tasks().into_iter().filter(|task| tasks.is_empty() || tasks.contains(task)) {
+        let Some(story) = journals.read(&task_id)? else { continue };
+        if state_of(&story) != State::Lost {
+            continue;
+        }
+        let fields = json!({ "status": Status::Failed, "error_message": LOST });
+        let at = story.last_heard_of().to_owned();
+        let finish = story.finish.unwrap_or(Finish { at, fields });
+        let outcome = seal(context, &journals, &task_id, finish, Vec::new(), best_effort, progress)?;
+        done.push((task_id, outcome));
+    }
+    Ok(done)
+}
+
+/// Closes the story as `finish` says, unless it is closed so already, and records it.
+fn seal(
+    context: &Context,
+    journals: &Journals,
+    task_id: &TaskId,
+    finish: Finish,
+    events: Vec<Map<String, Value>>,
+    best_effort: bool,
+    progress: Tell<'_>,
+) -> Result<FinishOutcome> {
+    let gone = || running::not_running(context, journals, task_id);
+    let mut journal = journals.open(task_id, context.deadline())?.ok_or_else(gone)?;
+    let story = journal.story()?.ok_or_else(gone)?;
+    // Refused before it is closed: what is wrong can still be put right.
+    parts::of(story.clone().into_document(finish.clone())).map_err(Error::Invalid)?;
+    let story = match &story.finish {
+        Some(before) if *before == finish => story,
+        before => {
+            let mut records = Vec::new();
+            if before.is_none() {
+                for event in events.into_iter().chain(last_events(&finish)) {
+                    records.push(running::event(event, &finish.at)?);
+                }
+            }
+            records.push(Record::Finish(finish.clone()));
+            journal.append(records)?;
+            journal.story()?.ok_or_else(gone)?
+        }
+    };
+    journal.commit()?;
+    let unreadable = story.unreadable.clone();
+    let documents = parts::of(story.into_document(finish)).map_err(Error::Invalid)?;
+    let mut is_other = false;
+    let options = RecordOptions {
+        sources: vec![Source::Values(documents)],
+        fields: Vec::new(),
+        init: false,
+        best_effort,
+    };
+    let recorded = record::run(context, options, &mut |told| {
+        is_other |= matches!(told, Progress::Receipt { receipt: Receipt::Skipped { differing, .. }, .. } if !differing.is_empty());
+        progress(told)
+    })?;
+    let is_kept_elsewhere = recorded.invalid == 0;
+    let journal = if is_kept_elsewhere { journals.open(task_id, context.deadline())? } else { None };
+    let set_aside = match journal {
+        // Another finish was at it, too.
+        None => None,
+        Some(journal) if is_other || !unreadable.is_empty() => Some(journal.set_aside()?),
+        Some(journal) => {
+            journal.remove()?;
+            None
+        }
+    };
+    Ok(FinishOutcome { recorded, set_aside, unreadable })
+}
+
+/// The events that a story ends with.
+fn last_events(finish: &Finish) -> Vec<Map<String, Value>> {
+    let error = finish.fields.get("error_message").cloned();
+    let mut events = Vec::new();
+    if let Some(error) = error {
+        let event = json!({ "type": "execute_error", "level": "error", "error_message": error });
+        events.extend(event.as_object().cloned());
+    }
+    let event = json!({ "type": "task_complete", "status": finish.fields.get("status") });
+    events.extend(event.as_object().cloned());
+    events
+}

@@ -1,0 +1,115 @@
+//! What the commands for running tasks share: finding the journal, and what may be written into it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::Context;
+use crate::entry::{TaskId, Timestamp, validate};
+use crate::error::{Error, Result};
+use crate::journal::{Journals, OpenJournal, Record, Start};
+use crate::ledger::{self, Durability, Ledger};
+
+/// Ids that are offered for one that is not there.
+const MAX_SIMILAR: usize = 3;
+const SIMILARITY: f64 = 0.7;
+
+/// A repository that a task works in.
+#[derive(Clone, Debug)]
+pub struct RepositoryOption {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is called in events and artifacts; `None`: by its remote.
+    pub repo_id: Option<String>,
+}
+
+/// The time, as an entry has it.
+pub(super) fn now(context: &Context) -> String {
+    Timestamp::from_clock(context.place.clock.now()).to_string()
+}
+
+/// The journals beside an open ledger, ready for a new one.
+pub(super) fn journals_of(ledger: &Ledger) -> Result<Journals> {
+    let journals = Journals::of(&ledger.state_directory(), ledger.asked_durability()? != Durability::Off);
+    ledger.make_state_directory(journals.directory())?;
+    Ok(journals)
+}
+
+/// The journals of this place, as far as they are there.
+pub(super) fn journals_at(context: &Context) -> Result<Journals> {
+    Ok(Journals::of(&ledger::state_directory_at(&context.place)?, true))
+}
+
+/// The journal of a running task, locked, and how the task began.
+///
+/// # Errors
+/// It is not running, or is being finished.
+pub(super) fn open(context: &Context, task_id: &TaskId) -> Result<(OpenJournal, Start)> {
+    let journals = match journals_by_sight(context, task_id) {
+        Some(journals) => journals,
+        None => journals_at(context)?,
+    };
+    let Some(mut journal) = journals.open(task_id, context.deadline())? else {
+        return Err(not_running(context, &journals, task_id));
+    };
+    let Some(start) = journal.start()? else { return Err(not_running(context, &journals, task_id)) };
+    if journal.is_closed() {
+        return Err(Error::Finishing(task_id.clone()));
+    }
+    Ok((journal, start))
+}
+
+/// Where the task's journal is there at first sight, and the caller's own, it is of a repository that was opened with
+/// all care when the task began.
+fn journals_by_sight(context: &Context, task_id: &TaskId) -> Option<Journals> {
+    let journals = Journals::of(&ledger::state_directory_by_sight(&context.place)?, true);
+    let metadata = fs::symlink_metadata(journals.path(task_id)).ok()?;
+    let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
+    (metadata.is_file() && is_own).then_some(journals)
+}
+
+/// Why there is no journal of the task.
+pub(super) fn not_running(context: &Context, journals: &Journals, task_id: &TaskId) -> Error {
+    let is_recorded =
+        Ledger::open(&context.place).and_then(|ledger| ledger.view()?.has(task_id)).unwrap_or(false);
+    let similar = journals.tasks().into_iter().map(|running| running.to_string());
+    let similar = similar
+        .filter(|running| strsim::jaro_winkler(running, task_id.as_str()) > SIMILARITY)
+        .take(MAX_SIMILAR);
+    Error::NotRunning { task_id: task_id.clone(), is_recorded, similar: similar.collect() }
+}
+
+/// An event as it goes into the journal: checked, with its time.
+pub(super) fn event(mut event: Map<String, Value>, at: &str) -> Result<Record> {
+    if event.get("at").is_none_or(Value::is_null) {
+        event.insert("at".into(), Value::from(at));
+    }
+    let event = validate::lone_event(event).map_err(Error::Invalid)?;
+    let mut event = object(&event)?;
+    event.remove("seq");
+    Ok(Record::Event { event })
+}
+
+/// A step as it goes into the journal: checked.
+pub(super) fn step(step: Map<String, Value>) -> Result<Record> {
+    let step = validate::lone_step(step).map_err(Error::Invalid)?;
+    Ok(Record::Step { step: object(&step)? })
+}
+
+/// An artifact as it goes into the journal: checked, with its time.
+pub(super) fn artifact(mut artifact: Map<String, Value>, at: &str) -> Result<Map<String, Value>> {
+    if artifact.get("created_at").is_none_or(Value::is_null) {
+        artifact.insert("created_at".into(), Value::from(at));
+    }
+    object(&validate::lone_artifact(artifact).map_err(Error::Invalid)?)
+}
+
+fn object(value: &impl serde::Serialize) -> Result<Map<String, Value>> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Ok(Map::new()),
+        Err(error) => Err(Error::io("put it into the journal", error)),
+    }
+}

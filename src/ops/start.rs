@@ -1,0 +1,132 @@
+//! `git audit start`: a task gets a journal.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+
+use super::input::{Field, with_fields};
+use super::running::{self, RepositoryOption};
+use super::{Context, init};
+use crate::entry::{TaskId, Timestamp, validate};
+use crate::error::{Error, Result};
+use crate::journal::{OpenJournal, Process, Record, Start, record};
+use crate::ledger::Ledger;
+
+/// Whose task it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The process that called us.
+    Caller,
+    /// This process.
+    This,
+    /// The process of that id.
+    Pid(u32),
+    /// No process: the task goes on until somebody finishes it, and is never lost.
+    Nobody,
+}
+
+/// A task that begins.
+#[derive(Debug)]
+pub struct StartOptions {
+    /// The task.
+    pub task_id: TaskId,
+    /// What is known of its entry already.
+    pub fields: Vec<Field>,
+    /// The repositories that it will work in.
+    pub repositories: Vec<RepositoryOption>,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Make the ledger where there is none.
+    pub init: bool,
+}
+
+/// A task that has begun.
+#[derive(Debug)]
+pub struct StartOutcome {
+    /// The task.
+    pub task_id: TaskId,
+    /// It was running already: this process has it now.
+    pub resumed: bool,
+    /// When it began, RFC 3339.
+    pub since: String,
+    /// Its journal.
+    pub journal: PathBuf,
+    /// The branch of the ledger that was begun for it.
+    pub began: Option<String>,
+}
+
+/// Begins a task, or takes over one that is running.
+///
+/// # Errors
+/// The task is recorded already or being finished; no repository or ledger; what is given breaks a rule of the entry.
+pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
+    let mut began = None;
+    let ledger = init::open_or_make(context, options.init, &mut |branch| {
+        began = Some(branch.to_owned());
+        Ok(())
+    })?;
+    let outcome = begin(context, &ledger, options)?;
+    Ok(StartOutcome { began, ..outcome })
+}
+
+/// As [`run`], in an open ledger.
+pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
+    let StartOptions { task_id, fields, repositories, owner, .. } = options;
+    if ledger.view()?.has(&task_id)? {
+        return Err(Error::AlreadyRecorded(task_id));
+    }
+    let at = running::now(context);
+    let fields = checked(&task_id, &at, fields)?;
+    let owner = match owner {
+        Owner::Caller => Some(Process::caller()),
+        Owner::This => Some(Process::this()),
+        Owner::Pid(pid) => Some(Process::of(pid)),
+        Owner::Nobody => None,
+    };
+    let journals = running::journals_of(ledger)?;
+    let mut journal = journals.open_or_make(&task_id, context.deadline())?;
+    let known = if journal.is_empty() { None } else { journal.story()? };
+    let (resumed, since) = match known {
+        Some(_) if journal.is_closed() => return Err(Error::Finishing(task_id)),
+        Some(story) => {
+            journal.append(vec![Record::Resume { owner, fields }])?;
+            (true, story.start.at)
+        }
+        None => {
+            let mut event = Map::from_iter([("type".to_owned(), json!("task_start"))]);
+            if let Some(title) = fields.get("title") {
+                event.insert("metadata".into(), json!({ "title": title }));
+            }
+            let event = running::event(event, &at)?;
+            let start = Start {
+                schema: record::SCHEMA.into(),
+                task_id: task_id.to_string(),
+                at: at.clone(),
+                fields,
+                owner,
+                is_durable: journals.is_durable(),
+                redaction: None,
+            };
+            journal.append(vec![Record::Start(start), event])?;
+            (false, at)
+        }
+    };
+    look_at(&mut journal, &repositories)?;
+    journal.commit()?;
+    Ok(StartOutcome { journal: journals.path(&task_id), task_id, resumed, since, began: None })
+}
+
+fn look_at(_: &mut OpenJournal, _: &[RepositoryOption]) -> Result<()> {
+    Ok(())
+}
+
+/// The fields as a part of an entry, which they must be able to become.
+fn checked(task_id: &TaskId, at: &str, fields: Vec<Field>) -> Result<Value> {
+    let fields = with_fields(json!({}), &fields).map_err(Error::Invalid)?;
+    let mut whole = fields.clone();
+    whole["task_id"] = json!(task_id);
+    whole["status"] = json!("completed");
+    let now = Timestamp::parse(at).unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH));
+    validate::entry(whole, now).map_err(Error::Invalid)?;
+    Ok(fields)
+}
