@@ -169,20 +169,36 @@ pub enum Error {
 
 /// The exit codes of every command. `docs/OUTPUT.md` has the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum ExitStatus {
     /// Done.
-    Done = 0,
+    Done,
     /// Not found, no repository or ledger, I/O, git.
-    Failed = 1,
+    Failed,
     /// Wrong usage or invalid input.
-    Invalid = 2,
+    Invalid,
     /// `--strict`: the entry exists with other content.
-    Differs = 5,
+    Differs,
     /// Recorded and durable, but the answer could not be printed.
-    Unprinted = 6,
+    Unprinted,
     /// A lock was held past the deadline; safe to retry.
-    Busy = 7,
+    Busy,
+    /// `run`: the command's own, or what stands for it.
+    Child(u8),
+}
+
+impl ExitStatus {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Invalid => 2,
+            Self::Differs => 5,
+            Self::Unprinted => 6,
+            Self::Busy => 7,
+            Self::Child(code) => code,
+        }
+    }
 }
 
 impl Error {

@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Utc};
 
+use crate::entry::TaskId;
 use crate::error::{Error, Result};
 use crate::ledger::{Clock, ConfigVariables, IdentityVariables, Place};
 
@@ -103,12 +104,24 @@ pub(super) fn arguments() -> Vec<String> {
 
 /// Starts putting packs together, for nobody to wait for. What does not start now does after a later record.
 pub(super) fn pack_later(directory: &Path) {
-    let Ok(program) = env::current_exe() else { return };
+    let Some(program) = program() else { return };
     let mut command = Command::new(program);
     command.arg("-C").arg(directory).args(["flush", "--only-due-packs"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // Not stopped by what stops the caller's group.
     _ = command.process_group(0).spawn();
+}
+
+/// This program, to start it again.
+pub(super) fn program() -> Option<PathBuf> {
+    env::current_exe().ok()
+}
+
+/// An id for a task that was given none: a version 7 UUID, which sorts by time.
+pub(super) fn new_task_id(now: DateTime<Utc>) -> Result<TaskId> {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+    TaskId::new(&uuid::Uuid::new_v7(time).to_string()).map_err(Error::Usage)
 }
 
 /// Both must be absolute, the specification of the variables says.

@@ -10,6 +10,7 @@ use crate::entry::TaskId;
 use crate::error::{Error, ExitStatus, Result};
 use crate::ops;
 use crate::ops::finish::{FinishOptions, FinishOutcome};
+use crate::ops::input::part_of_entry;
 
 /// End a running task: its whole story becomes one entry, in one commit
 #[derive(Args)]
@@ -58,9 +59,8 @@ impl FinishArgs {
         };
         let options = FinishOptions {
             task_id,
-            fields: self.fields.with_end(None, self.end)?,
+            given: part_of_entry(&self.fields.with_end(None, self.end)?)?,
             repositories: self.repositories.resolve()?,
-            events: Vec::new(),
             best_effort: self.best_effort,
         };
         let Session { context, printer, messages, .. } = session;

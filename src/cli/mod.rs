@@ -37,6 +37,7 @@ mod reader;
 mod record;
 mod report;
 mod repositories;
+mod run;
 mod show;
 mod start;
 mod stats;
@@ -109,6 +110,8 @@ enum Command {
     Artifact(artifact::ArtifactArgs),
     Finish(Box<finish::FinishArgs>),
     Tasks(tasks::TasksArgs),
+    Run(Box<run::RunArgs>),
+    RunRelay(run::RelayArgs),
     Flush(flush::FlushArgs),
     Show(show::ShowArgs),
     Path(path::PathArgs),
@@ -128,7 +131,7 @@ impl Command {
     fn is_lenient(&self) -> bool {
         match self {
             Self::Record(args) => args.is_best_effort(),
-            Self::Completions(_) => true,
+            Self::Completions(_) | Self::RunRelay(_) => true,
             _ => false,
         }
     }
@@ -232,6 +235,8 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Artifact(args) => args.run(&mut session),
         Command::Finish(args) => args.run(&mut session),
         Command::Tasks(args) => args.run(&mut session),
+        Command::Run(args) => args.run(&mut session),
+        Command::RunRelay(args) => args.run(),
         Command::Flush(args) => args.run(&mut session),
         Command::Show(args) => args.run(&mut session),
         Command::Path(args) => args.run(&mut session),
@@ -271,7 +276,7 @@ fn local_time(time: DateTime<Utc>) -> DateTime<FixedOffset> {
 
 impl From<ExitStatus> for ExitCode {
     fn from(status: ExitStatus) -> Self {
-        Self::from(status as u8)
+        Self::from(status.code())
     }
 }
 

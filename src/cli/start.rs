@@ -1,6 +1,7 @@
 //! `git audit start`
 
 use clap::Args;
+use serde_json::Map;
 
 use super::fields::FieldArgs;
 use super::repositories::RepositoryArgs;
@@ -8,6 +9,7 @@ use super::{Done, Session, WaitArgs, task_id};
 use crate::entry::TaskId;
 use crate::error::ExitStatus;
 use crate::ops;
+use crate::ops::input::part_of_entry;
 use crate::ops::start::{Owner, StartOptions};
 use crate::output::running as print;
 
@@ -55,7 +57,8 @@ impl StartArgs {
         session.context.timeout = self.wait.timeout;
         let options = StartOptions {
             task_id: self.task_id,
-            fields: self.fields.into_fields(),
+            given: part_of_entry(&self.fields.into_fields())?,
+            metadata: Map::new(),
             repositories: self.repositories.resolve()?,
             owner: self.pid.unwrap_or(Owner::Caller),
             init: self.init,

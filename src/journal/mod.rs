@@ -2,6 +2,7 @@
 //!
 //! - [`record`]: the lines of a journal · [`file`]: one append-only file per task, written by many processes
 //! - [`story`]: what a journal says, and the entry that it becomes · [`process`]: whose task it is, and whether that lives
+//! - [`run`]: a command that is a task
 //!
 //! Invariants: a line is acknowledged only when it is durable; a torn last line never costs one before it; no two
 //! events of a task have the same number; a journal ends only when its entry is in the ledger or waits in the spool.
@@ -10,6 +11,7 @@
 pub mod file;
 pub mod process;
 pub mod record;
+pub mod run;
 pub mod story;
 
 pub use file::{Journals, OpenJournal};

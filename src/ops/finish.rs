@@ -7,13 +7,14 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::input::{Field, Source, with_fields};
+use super::input::Source;
 use super::record::{Progress, RecordOptions, RecordOutcome};
 use super::running::{self, RepositoryOption};
 use super::tasks::{State, state_of};
 use super::{Context, parts, record};
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
+use crate::journal::story::merge;
 use crate::journal::{Finish, Journals, Record};
 use crate::ledger::Receipt;
 
@@ -24,12 +25,10 @@ const LOST: &str = "its process ended without finishing it";
 pub struct FinishOptions {
     /// The task.
     pub task_id: TaskId,
-    /// How it ended; its `status` may be left out where an interrupted finish has said it.
-    pub fields: Vec<Field>,
+    /// How it ended: a part of an entry. Nothing, where an interrupted finish has said it.
+    pub given: Value,
     /// Repositories to look at, beside those that it began with.
     pub repositories: Vec<RepositoryOption>,
-    /// Events that come before its end.
-    pub events: Vec<Map<String, Value>>,
     /// What cannot be recorded waits in the spool, and is no error.
     pub best_effort: bool,
 }
@@ -54,16 +53,15 @@ type Tell<'t> = &'t mut dyn FnMut(Progress<'_>) -> Result<()>;
 /// the same command finishes it later.
 pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Result<FinishOutcome> {
     let journals = running::journals_at(context)?;
-    let FinishOptions { task_id, fields, events, best_effort, .. } = options;
+    let FinishOptions { task_id, given, best_effort, .. } = options;
     let Some(story) = journals.read(&task_id)? else {
         return Err(running::not_running(context, &journals, &task_id));
     };
-    let given = with_fields(json!({}), &fields).map_err(Error::Invalid)?;
     let finish = match story.finish {
         Some(before) if given.as_object().is_some_and(Map::is_empty) || before.fields == given => before,
         _ => Finish { at: running::now(context), fields: given },
     };
-    seal(context, &journals, &task_id, finish, events, best_effort, progress)
+    seal(context, &journals, &task_id, finish, best_effort, progress)
 }
 
 /// Records every task whose process is gone, as failed; one that was being finished, as it was to be.
@@ -86,7 +84,7 @@ pub fn run_lost(
         let fields = json!({ "status": Status::Failed, "error_message": LOST });
         let at = story.last_heard_of().to_owned();
         let finish = story.finish.unwrap_or(Finish { at, fields });
-        let outcome = seal(context, &journals, &task_id, finish, Vec::new(), best_effort, progress)?;
+        let outcome = seal(context, &journals, &task_id, finish, best_effort, progress)?;
         done.push((task_id, outcome));
     }
     Ok(done)
@@ -98,7 +96,6 @@ fn seal(
     journals: &Journals,
     task_id: &TaskId,
     finish: Finish,
-    events: Vec<Map<String, Value>>,
     best_effort: bool,
     progress: Tell<'_>,
 ) -> Result<FinishOutcome> {
@@ -112,7 +109,7 @@ fn seal(
         before => {
             let mut records = Vec::new();
             if before.is_none() {
-                for event in events.into_iter().chain(last_events(&finish)) {
+                for event in last_events(&finish) {
                     records.push(running::event(event, &finish.at)?);
                 }
             }
@@ -147,6 +144,34 @@ fn seal(
         }
     };
     Ok(FinishOutcome { recorded, set_aside, unreadable })
+}
+
+/// Records a task that could have no journal.
+///
+/// # Errors
+/// What is known of it is no entry.
+pub(super) fn without_journal(
+    context: &Context,
+    task_id: &TaskId,
+    started_at: &str,
+    given: Value,
+    end: Value,
+    progress: Tell<'_>,
+) -> Result<FinishOutcome> {
+    let at = running::now(context);
+    let mut document =
+        json!({ "execution_result": { "start_time": started_at, "end_time": at }, "timestamp": at });
+    for more in [given, end, json!({ "task_id": task_id })] {
+        merge(&mut document, more);
+    }
+    let options = RecordOptions {
+        sources: vec![Source::Values(vec![document])],
+        fields: Vec::new(),
+        init: false,
+        best_effort: true,
+    };
+    let recorded = record::run(context, options, progress)?;
+    Ok(FinishOutcome { recorded, ..FinishOutcome::default() })
 }
 
 /// The events that a story ends with.

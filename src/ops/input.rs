@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::documents::{Arrays, Document, Documents};
 use crate::entry::parse::{Invalid, pointer_to};
 use crate::entry::{Timestamp, validate};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::{Clock, Request};
 
 /// Where entries come from.
@@ -165,8 +165,16 @@ fn refused(name: String, invalid: Invalid) -> Incoming {
     Incoming::Invalid(Problem { origin: Origin { source: Some(name), line: None }, invalid }, Vec::new())
 }
 
+/// A part of an entry that has these fields.
+///
+/// # Errors
+/// Two of them do not go together.
+pub fn part_of_entry(fields: &[Field]) -> Result<Value> {
+    with_fields(Value::Object(Map::new()), fields).map_err(Error::Invalid)
+}
+
 /// Puts the caller's fields into `value`, making the objects that lead to them.
-pub(super) fn with_fields(mut value: Value, fields: &[Field]) -> std::result::Result<Value, Invalid> {
+fn with_fields(mut value: Value, fields: &[Field]) -> std::result::Result<Value, Invalid> {
     for (keys, field) in fields {
         let mut pointer = String::new();
         let mut place = &mut value;

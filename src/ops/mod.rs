@@ -25,6 +25,7 @@ mod parts;
 pub mod path;
 pub mod query;
 pub mod record;
+pub mod run;
 pub mod running;
 pub mod show;
 pub mod start;

@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::input::{Field, with_fields};
 use super::running::{self, RepositoryOption};
 use super::{Context, init};
-use crate::entry::{TaskId, Timestamp, validate};
+use crate::entry::{Status, TaskId, Timestamp, validate};
 use crate::error::{Error, Result};
 use crate::journal::{OpenJournal, Process, Record, Start, record};
 use crate::ledger::Ledger;
@@ -30,8 +29,10 @@ pub enum Owner {
 pub struct StartOptions {
     /// The task.
     pub task_id: TaskId,
-    /// What is known of its entry already.
-    pub fields: Vec<Field>,
+    /// What is known of its entry already: a part of one.
+    pub given: Value,
+    /// What is said of its first event.
+    pub metadata: Map<String, Value>,
     /// The repositories that it will work in.
     pub repositories: Vec<RepositoryOption>,
     /// Whose it is.
@@ -71,12 +72,12 @@ pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
 
 /// As [`run`], in an open ledger.
 pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
-    let StartOptions { task_id, fields, repositories, owner, .. } = options;
+    let StartOptions { task_id, given: fields, mut metadata, repositories, owner, .. } = options;
     if ledger.view()?.has(&task_id)? {
         return Err(Error::AlreadyRecorded(task_id));
     }
     let at = running::now(context);
-    let fields = checked(&task_id, &at, fields)?;
+    check(&task_id, &at, &fields)?;
     let owner = match owner {
         Owner::Caller => Some(Process::caller()),
         Owner::This => Some(Process::this()),
@@ -95,7 +96,10 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
         None => {
             let mut event = Map::from_iter([("type".to_owned(), json!("task_start"))]);
             if let Some(title) = fields.get("title") {
-                event.insert("metadata".into(), json!({ "title": title }));
+                metadata.insert("title".into(), title.clone());
+            }
+            if !metadata.is_empty() {
+                event.insert("metadata".into(), Value::Object(metadata));
             }
             let event = running::event(event, &at)?;
             let start = Start {
@@ -120,13 +124,11 @@ fn look_at(_: &mut OpenJournal, _: &[RepositoryOption]) -> Result<()> {
     Ok(())
 }
 
-/// The fields as a part of an entry, which they must be able to become.
-fn checked(task_id: &TaskId, at: &str, fields: Vec<Field>) -> Result<Value> {
-    let fields = with_fields(json!({}), &fields).map_err(Error::Invalid)?;
-    let mut whole = fields.clone();
+/// What is known already must be able to become an entry.
+fn check(task_id: &TaskId, at: &str, given: &Value) -> Result<()> {
+    let mut whole = given.clone();
     whole["task_id"] = json!(task_id);
-    whole["status"] = json!("completed");
+    whole["status"] = json!(Status::Completed);
     let now = Timestamp::parse(at).unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH));
-    validate::entry(whole, now).map_err(Error::Invalid)?;
-    Ok(fields)
+    validate::entry(whole, now).map_err(Error::Invalid).map(drop)
 }

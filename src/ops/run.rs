@@ -1,0 +1,162 @@
+//! `git audit run`: a command that is a task. Whatever becomes of the record, the command's own result stands.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::finish::{self, FinishOptions, FinishOutcome};
+use super::record::Progress;
+use super::running::{self, RepositoryOption};
+use super::start::{Owner, StartOptions, begin};
+use super::{Context, init};
+use crate::entry::text::truncate;
+use crate::entry::{Status, TaskId};
+use crate::error::{Error, Result};
+use crate::journal::run::{self as command, Ended, Ending, Launch};
+use crate::ledger;
+
+/// The most that is kept of what the command said last.
+const MAX_LAST_LINES: usize = 20;
+const MAX_LAST_BYTES: usize = 4 << 10;
+/// A command is its own title, as far as that is one.
+const MAX_TITLE_BYTES: usize = 160;
+/// The command finds its task and its ledger by these variables.
+const TASK_VARIABLE: &str = "GIT_AUDIT_TASK";
+const LEDGER_VARIABLE: &str = "GIT_AUDIT_LEDGER";
+
+/// A command to run as a task.
+pub struct RunOptions<'r> {
+    /// The task.
+    pub task_id: TaskId,
+    /// What is known of its entry already: a part of one.
+    pub given: Value,
+    /// The repositories that it works in.
+    pub repositories: Vec<RepositoryOption>,
+    /// The program and its arguments.
+    pub command: Vec<OsString>,
+    /// The program that relays its standard error, with arguments.
+    pub relay: Option<(&'r Path, &'r [&'r str])>,
+    /// Make the ledger where there is none.
+    pub init: bool,
+    /// Do not even run what cannot be recorded.
+    pub strict: bool,
+}
+
+/// A command that was run.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// How the command ended.
+    pub ending: Ending,
+    /// What became of its entry; an error where it could neither be recorded nor wait in the spool.
+    pub recorded: Result<FinishOutcome>,
+}
+
+/// Runs a command, and records it. `progress` hears what happens to the record; `warn` why there is no journal.
+///
+/// # Errors
+/// With `strict`, the task cannot begin: the command was not run.
+pub fn run(
+    context: &Context,
+    options: RunOptions<'_>,
+    warn: &mut dyn FnMut(&Error),
+    progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
+) -> Result<RunOutcome> {
+    let RunOptions { task_id, given, repositories, command, relay, init: make_ledger, strict } = options;
+    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut given = given;
+    if given.get("title").is_none() {
+        given["title"] = json!(truncate(&words.join(" "), MAX_TITLE_BYTES));
+    }
+    let start = StartOptions {
+        task_id: task_id.clone(),
+        given: given.clone(),
+        metadata: Map::from_iter([("command".to_owned(), json!(words))]),
+        repositories,
+        owner: Owner::This,
+        init: make_ledger,
+    };
+    let begun = init::open_or_make(context, make_ledger, &mut |_| Ok(()))
+        .and_then(|ledger| begin(context, &ledger, start));
+    let has_journal = match begun {
+        Ok(_) => true,
+        Err(error) if strict => return Err(error),
+        Err(error) => {
+            warn(&error);
+            false
+        }
+    };
+    let started_at = running::now(context);
+    let mut variables = vec![(TASK_VARIABLE, OsString::from(task_id.as_str()))];
+    if let (true, Ok(directory)) = (has_journal, ledger::state_directory_at(&context.place)) {
+        let git_dir = directory.parent().unwrap_or(&directory);
+        let git_dir = git_dir.canonicalize().unwrap_or_else(|_| git_dir.to_owned());
+        variables.push((LEDGER_VARIABLE, git_dir.into()));
+    }
+    let directory = &context.place.directory;
+    let ended = command::run(&Launch { command: &command, directory, variables: &variables, relay });
+    let end = end_of(&ended, &words);
+    let recorded = if has_journal {
+        let finish = FinishOptions { task_id, given: end, repositories: Vec::new(), best_effort: true };
+        finish::run(context, finish, progress)
+    } else {
+        finish::without_journal(context, &task_id, &started_at, given, end, progress)
+    };
+    Ok(RunOutcome { ending: ended.ending, recorded })
+}
+
+/// What the end of the command says about its entry.
+fn end_of(ended: &Ended, words: &[String]) -> Value {
+    let program = words.first().map(String::as_str).unwrap_or_default();
+    let said = last_lines(&ended.last_lines);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let (status, what) = match &ended.ending {
+        Ending::Code(0) => (Status::Completed, None),
+        // It was asked to end, and did so in its own way.
+        Ending::Code(code) if ended.asked_to_end.is_some() => {
+            let signal = ended.asked_to_end.map(signal_name).unwrap_or_default();
+            (Status::Cancelled, Some(format!("ended with exit code {code} after {signal}")))
+        }
+        Ending::Code(code) if last.is_empty() => (Status::Failed, Some(format!("exit code {code}"))),
+        Ending::Code(code) => (Status::Failed, Some(format!("exit code {code}: {}", last.trim()))),
+        Ending::Signal(signal) => (Status::Cancelled, Some(format!("ended by {}", signal_name(*signal)))),
+        Ending::NotFound => (Status::Failed, Some(format!("command not found: {program}"))),
+        Ending::NotExecutable(why) => (Status::Failed, Some(format!("cannot run {program}: {why}"))),
+    };
+    let mut outcome = json!({ "command": words, "exit_code": ended.ending.exit_code() });
+    if let Ending::Signal(signal) = ended.ending {
+        outcome["signal"] = json!(signal_name(signal));
+    }
+    if status != Status::Completed && !said.is_empty() {
+        outcome["stderr"] = json!(said);
+    }
+    let usage = ended.usage;
+    let seconds = |duration: std::time::Duration| (duration.as_secs_f64() * 1000.0).round() / 1000.0;
+    json!({
+        "status": status,
+        "error_message": what,
+        "execution_result": {
+            "outcome": outcome,
+            "resources_used": {
+                "cpu_seconds": seconds(usage.user + usage.system),
+                "cpu_user_seconds": seconds(usage.user),
+                "cpu_system_seconds": seconds(usage.system),
+                "max_rss_bytes": usage.peak_memory_bytes,
+                "wall_seconds": seconds(ended.wall),
+            },
+        },
+    })
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    let mut kept = lines[lines.len().saturating_sub(MAX_LAST_LINES)..].to_vec();
+    while kept.len() > 1 && kept.iter().map(|line| line.len() + 1).sum::<usize>() > MAX_LAST_BYTES {
+        kept.remove(0);
+    }
+    truncate(&kept.join("\n"), MAX_LAST_BYTES)
+}
+
+fn signal_name(signal: i32) -> String {
+    command::signal_name(signal).map_or_else(|| format!("signal {signal}"), str::to_owned)
+}
