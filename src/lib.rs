@@ -5,7 +5,7 @@
 //! - [`cli`]: arguments in, exit code out; the only place where time, environment and current directory enter
 //! - [`ops`]: one file per use case, named as the commands are
 //! - [`output`]: the only renderer: human, JSON, JSON Lines, CSV
-//! - [`ledger`]: the branch: opening, appending, walking; the only place that names git2
+//! - [`ledger`]: the branch: opening, appending, walking; git2 is named here and in [`journal::capture`] only
 //! - [`index`]: what answers questions sooner, made from the history; the only place that names rusqlite
 //! - [`journal`]: the stories of running tasks, and what they change in repositories
 //! - [`entry`]: the domain: what an entry is, its rules, its bytes, its commit message; pure

@@ -39,10 +39,15 @@ pub fn first_line(text: &str) -> &str {
 /// Cuts `text` to at most `max_bytes`, at a character boundary; a cut text ends in
 /// `... (truncated, total N bytes)`, which is inside the limit, so that cutting twice changes nothing.
 pub fn truncate(text: &str, max_bytes: usize) -> String {
-    if text.len() <= max_bytes {
+    truncate_of(text, max_bytes, text.len() as u64)
+}
+
+/// [`truncate`] for `text` that is only the beginning of one that has `total_bytes`.
+pub fn truncate_of(text: &str, max_bytes: usize, total_bytes: u64) -> String {
+    if total_bytes <= max_bytes as u64 {
         return text.to_owned();
     }
-    let note = format!("... (truncated, total {} bytes)", text.len());
+    let note = format!("... (truncated, total {total_bytes} bytes)");
     let keep = text.floor_char_boundary(max_bytes.saturating_sub(note.len()));
     format!("{}{note}", &text[..keep])
 }

@@ -8,7 +8,7 @@ use git2::{BranchType, ErrorCode, Oid, Repository};
 use super::entries::EntryTree;
 use super::objects::Objects;
 use super::settings::Settings;
-use super::{Place, git_error};
+use super::{Place, git_error, prepare_libgit2};
 use crate::error::{Error, Result};
 
 /// The branch's name where the repository holds other things.
@@ -61,11 +61,11 @@ fn without_slash(path: &Path) -> PathBuf {
 /// Where `.git` is a symbolic link, the working tree is around the link, as git has it; libgit2 resolves the link first
 /// and takes the directory around its target.
 fn directory_of_linked_git_dir(place: &Place) -> Option<PathBuf> {
-    if place.git_dir.is_some() {
-        return None;
-    }
-    let around =
-        place.directory.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok())?;
+    if place.git_dir.is_some() { None } else { around_linked_git_dir(&place.directory) }
+}
+
+fn around_linked_git_dir(directory: &Path) -> Option<PathBuf> {
+    let around = directory.ancestors().find(|directory| directory.join(".git").symlink_metadata().is_ok())?;
     let link = around.join(".git").symlink_metadata().ok()?;
     link.is_symlink().then(|| around.to_owned())
 }
@@ -73,6 +73,17 @@ fn directory_of_linked_git_dir(place: &Place) -> Option<PathBuf> {
 #[expect(clippy::disallowed_methods, reason = "the one place that opens repositories")]
 pub(super) fn open(path: &Path) -> Result<Repository> {
     Repository::open(path).map_err(|error| opening_error(&error, path))
+}
+
+/// Opens the repository at `directory` or above it, whatever it holds; `GIT_DIR` is about the ledger's alone.
+pub(crate) fn open_any(directory: &Path, ceilings: &[PathBuf]) -> Result<Repository> {
+    prepare_libgit2();
+    let found = Repository::discover_path(directory, ceilings);
+    let repository = open(&found.map_err(|error| opening_error(&error, directory))?)?;
+    if let Some(around) = around_linked_git_dir(directory).filter(|_| !repository.is_bare()) {
+        repository.set_workdir(&around, false).map_err(git_error("use the working tree"))?;
+    }
+    Ok(repository)
 }
 
 fn opening_error(error: &git2::Error, path: &Path) -> Error {

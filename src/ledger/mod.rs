@@ -1,4 +1,5 @@
-//! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2.
+//! The ledger: the pinned branch and its `.audit/` tree. The only module that names git2, but for
+//! `journal::capture`, which looks at other repositories.
 //!
 //! - [`locate`]: the repository and the branch · [`settings`], [`identity`]: configuration, who commits · [`preferences`]: how
 //!   the user wants to be shown things
@@ -62,6 +63,7 @@ pub use durability::Durability;
 pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};
+pub(crate) use locate::open_any;
 pub use lock::Deadline;
 pub use packing::Packed;
 pub use preferences::Preferences;

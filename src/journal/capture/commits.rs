@@ -1,0 +1,205 @@
+//! The commits that were made since the task began with the repository.
+//!
+//! They are what HEAD and the local branches lead to now and no branch led to then. Commits that others made and that
+//! only arrived are not among them: who brought a commit to a remote-tracking branch first, a push from here or
+//! something else (fetch, pull, clone), is in the reflogs.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use git2::{Oid, Repository, Sort};
+
+use super::patch_id;
+use super::repository::{Head, Tips};
+use super::worker::Until;
+use crate::entry::Timestamp;
+use crate::entry::message::Summary;
+use crate::entry::text::truncate;
+
+/// The reason that git writes where a push from here moved a remote-tracking branch.
+const PUSHED: &str = "update by push";
+/// What `git audit init` commits.
+const LEDGER_BEGAN: &str = "audit: init ledger";
+/// The most moves of remote-tracking branches that are looked at.
+const MAX_MOVES: usize = 1_000;
+const MAX_SUBJECT_BYTES: usize = 1_000;
+
+/// One commit that was made while the task ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its name.
+    pub id: String,
+    /// The tree that it holds; stays the same if only the message was changed.
+    pub tree_id: String,
+    /// What it changes, as `git patch-id --stable` has it; survives a rebase. `None` for a merge, for a commit without
+    /// changes, and for one that is too large.
+    pub patch_id: Option<String>,
+    /// The names of its parents.
+    pub parents: Vec<String>,
+    /// `Name <email>` of its author.
+    pub author: String,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+    /// The first paragraph of its message, on one line.
+    pub subject: String,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    /// The newest, oldest first.
+    pub listed: Vec<Commit>,
+    pub total: u64,
+    /// Why some may be missing.
+    pub incomplete: Vec<String>,
+}
+
+/// Where a repository was.
+pub(super) struct Then<'t> {
+    pub head: Option<Oid>,
+    pub tips: &'t Tips,
+}
+
+/// Where it is now.
+pub(super) struct Now<'n> {
+    pub head: &'n Head,
+    pub tips: &'n Tips,
+}
+
+pub(super) fn since(
+    repository: &Repository,
+    then: &Then<'_>,
+    now: &Now<'_>,
+    max_listed: usize,
+    until: Until,
+) -> Result<Commits, git2::Error> {
+    let mut found = Commits::default();
+    let known: HashSet<Oid> = then.tips.all().into_iter().chain(then.head).collect();
+    // Where not all branches were remembered, one that is not known need not be new.
+    let is_new = |name: &str| !then.tips.has_more || then.tips.tip(name).is_some();
+    let tips = now.tips.local().filter(|(name, _)| is_new(name)).map(|(_, tip)| tip);
+    let tips: HashSet<Oid> =
+        now.head.commit.into_iter().chain(tips).filter(|tip| !known.contains(tip)).collect();
+    if then.tips.has_more {
+        let why =
+            "the repository had more branches than are remembered; commits on new branches are left out";
+        found.incomplete.push(why.to_owned());
+    }
+    if tips.is_empty() {
+        return Ok(found);
+    }
+    let arrived = arrived(repository, then, now, &known, until, &mut found.incomplete)?;
+    let mut walk = repository.revwalk()?;
+    walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME)?;
+    tips.iter().try_for_each(|tip| walk.push(*tip))?;
+    if known.iter().filter(|tip| walk.hide(**tip).is_err()).count() > 0 {
+        found
+            .incomplete
+            .push("commits from the beginning are gone, so that older ones may be counted".to_owned());
+    }
+    let odb = repository.odb()?;
+    let until_patches = until.sooner(0.5);
+    for id in walk {
+        if until.is_over() {
+            found.incomplete.push("there was no time for all commits".to_owned());
+            break;
+        }
+        let id = id?;
+        if arrived.contains(&id) {
+            continue;
+        }
+        let commit = repository.find_commit(id)?;
+        let message = String::from_utf8_lossy(commit.message_raw_bytes());
+        if Summary::parse(&message).is_some() || message.trim_end() == LEDGER_BEGAN {
+            continue;
+        }
+        found.total += 1;
+        if found.listed.len() < max_listed {
+            let patch_id =
+                if until_patches.is_over() { None } else { patch_id::of(repository, &odb, &commit) };
+            found.listed.push(described(&commit, patch_id));
+        }
+    }
+    if until_patches.is_over() && !found.listed.is_empty() {
+        found.incomplete.push("there was no time for all patch ids".to_owned());
+    }
+    found.listed.reverse();
+    Ok(found)
+}
+
+fn described(commit: &git2::Commit<'_>, patch_id: Option<String>) -> Commit {
+    let author = commit.author();
+    let text = |bytes: &[u8]| truncate(&String::from_utf8_lossy(bytes), MAX_SUBJECT_BYTES);
+    let committed_at =
+        DateTime::<Utc>::from_timestamp(commit.time().seconds(), 0).unwrap_or(DateTime::UNIX_EPOCH);
+    Commit {
+        id: commit.id().to_string(),
+        tree_id: commit.tree_id().to_string(),
+        patch_id,
+        parents: commit.parent_ids().map(|id| id.to_string()).collect(),
+        author: format!("{} <{}>", text(author.name_bytes()), text(author.email_bytes())),
+        committed_at: committed_at.into(),
+        subject: text(commit.summary_bytes().unwrap_or_default()),
+    }
+}
+
+/// A remote-tracking branch was moved.
+struct Move {
+    at: i64,
+    pushed: bool,
+    to: Oid,
+}
+
+/// The commits that something else than a push from here brought first.
+fn arrived(
+    repository: &Repository,
+    then: &Then<'_>,
+    now: &Now<'_>,
+    known: &HashSet<Oid>,
+    until: Until,
+    incomplete: &mut Vec<String>,
+) -> Result<HashSet<Oid>, git2::Error> {
+    let mut moves = Vec::new();
+    for (name, tip) in now.tips.remote() {
+        let before = then.tips.tip(name);
+        if before == Some(tip) {
+            continue;
+        }
+        // libgit2 makes a reflog that is missing, and nothing may be written here.
+        if !repository.reference_has_log(name)? {
+            incomplete.push(format!("{name} moved and has no reflog, so that its commits are left out"));
+            moves.push(Move { at: i64::MIN, pushed: false, to: tip });
+            continue;
+        }
+        for entry in repository.reflog(name)?.iter().take(MAX_MOVES) {
+            let pushed = entry.message_bytes().is_some_and(|message| message.starts_with(PUSHED.as_bytes()));
+            moves.push(Move { at: entry.committer().when().seconds(), pushed, to: entry.id_new() });
+            if before == Some(entry.id_old()) {
+                break;
+            }
+        }
+    }
+    // In one second, the cautious order: what arrived comes first.
+    moves.sort_by_key(|step| (step.at, step.pushed));
+    if moves.len() > MAX_MOVES {
+        incomplete.push("the remote-tracking branches moved too often to tell all commits apart".to_owned());
+        moves.drain(..moves.len() - MAX_MOVES);
+    }
+    let mut arrived = HashSet::new();
+    let mut seen: Vec<Oid> = known.iter().copied().collect();
+    for step in moves {
+        if !step.pushed {
+            let mut walk = repository.revwalk()?;
+            walk.set_sorting(Sort::TOPOLOGICAL)?;
+            // What a reflog names may be gone.
+            if walk.push(step.to).is_ok() {
+                seen.iter().for_each(|id| _ = walk.hide(*id));
+                for id in walk.take_while(|_| !until.is_over()) {
+                    arrived.insert(id?);
+                }
+            }
+        }
+        seen.push(step.to);
+    }
+    Ok(arrived)
+}

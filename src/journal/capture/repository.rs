@@ -1,0 +1,110 @@
+//! The cheap facts of a repository: where it is, its HEAD, the tips of its branches.
+//!
+//! Invariants: nothing is written, not even a reflog that is missing (libgit2 makes one when it is asked for it).
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use git2::{Oid, Repository};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::ledger::open_any;
+
+const HEADS: &str = "refs/heads/";
+pub(super) const REMOTES: &str = "refs/remotes/";
+/// The most branches whose tips are remembered.
+const MAX_TIPS: usize = 4_096;
+
+/// Opens the repository at `path` or above it.
+pub(super) fn discover(path: &Path, ceilings: &[PathBuf]) -> Result<Repository> {
+    open_any(path, ceilings)
+}
+
+/// Opens the repository at `root`, and no other one above it.
+pub(super) fn open_at(root: &Path) -> Result<Repository> {
+    let ceiling = root.parent().map(Path::to_owned);
+    open_any(root, ceiling.as_slice())
+}
+
+/// Where it is: the root of its working tree, else its git directory.
+pub(super) fn root_of(repository: &Repository) -> PathBuf {
+    repository.workdir().unwrap_or(repository.path()).components().collect()
+}
+
+/// What HEAD says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The branch's short name; `None` when HEAD is detached.
+    pub branch: Option<String>,
+    /// `None`: there is no commit yet.
+    pub commit: Option<Oid>,
+}
+
+impl Head {
+    pub fn of(repository: &Repository) -> Self {
+        let Ok(head) = repository.find_reference("HEAD") else { return Self::default() };
+        let target = head.symbolic_target_bytes().map(|name| String::from_utf8_lossy(name).into_owned());
+        let branch = target.map(|name| name.strip_prefix(HEADS).map_or(name.clone(), str::to_owned));
+        Self { branch, commit: head.resolve().ok().and_then(|head| head.target()) }
+    }
+}
+
+/// The tips of the local and the remote-tracking branches, by full name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tips {
+    branches: BTreeMap<String, String>,
+    /// There are more branches than are remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_more: bool,
+}
+
+impl Tips {
+    pub fn of(repository: &Repository) -> Self {
+        let mut tips = Self::default();
+        for glob in ["refs/heads/*", "refs/remotes/*"] {
+            let Ok(references) = repository.references_glob(glob) else { continue };
+            for reference in references.map_while(std::result::Result::ok) {
+                let (Ok(name), Some(tip)) = (reference.name(), reference.target()) else { continue };
+                if tips.branches.len() == MAX_TIPS {
+                    tips.has_more = true;
+                    return tips;
+                }
+                tips.branches.insert(name.to_owned(), tip.to_string());
+            }
+        }
+        tips
+    }
+
+    /// Where a branch was.
+    pub fn tip(&self, name: &str) -> Option<Oid> {
+        self.branches.get(name).and_then(|tip| Oid::from_str_ext(tip, format_of(tip)).ok())
+    }
+
+    pub fn all(&self) -> HashSet<Oid> {
+        self.branches.keys().filter_map(|name| self.tip(name)).collect()
+    }
+
+    pub fn local(&self) -> impl Iterator<Item = (&str, Oid)> {
+        self.under(HEADS)
+    }
+
+    pub fn remote(&self) -> impl Iterator<Item = (&str, Oid)> {
+        self.under(REMOTES)
+    }
+
+    fn under<'t>(&'t self, prefix: &'t str) -> impl Iterator<Item = (&'t str, Oid)> {
+        let names = self.branches.keys().filter(move |name| name.starts_with(prefix));
+        names.filter_map(|name| Some((name.as_str(), self.tip(name)?)))
+    }
+}
+
+/// How the repository hashes, by the length of an id.
+pub(super) fn format_of(id: &str) -> git2::ObjectFormat {
+    if id.len() == 64 { git2::ObjectFormat::Sha256 } else { git2::ObjectFormat::Sha1 }
+}
+
+/// The id that `text` is.
+pub(super) fn parse_id(text: &str) -> Option<Oid> {
+    Oid::from_str_ext(text, format_of(text)).ok()
+}
