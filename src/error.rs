@@ -103,13 +103,13 @@ pub enum Error {
     /// There is an entry of that id, so the task is over.
     #[error("task `{0}` is recorded already, so it cannot begin")]
     AlreadyRecorded(TaskId),
-    /// The task has that artifact.
-    #[error("task `{task_id}` has the artifact {artifact} already; nothing was added")]
-    DuplicateArtifact {
+    /// The task has that artifact, or the result of that step.
+    #[error("task `{task_id}` has {item} already; nothing was added")]
+    Duplicate {
         /// The task.
         task_id: TaskId,
-        /// The artifact, in words.
-        artifact: String,
+        /// What it has, in words.
+        item: String,
     },
     /// What was handed in for a running task breaks a rule.
     #[error("{0}")]
@@ -223,7 +223,7 @@ impl Error {
             Self::NotRunning { .. } => "not-running",
             Self::Finishing(_) => "finishing",
             Self::AlreadyRecorded(_) => "already-recorded",
-            Self::DuplicateArtifact { .. } => "duplicate-artifact",
+            Self::Duplicate { .. } => "duplicate",
             Self::Invalid(_) => "invalid",
             Self::TooLong { .. } => "too-long",
             Self::Usage(_) => "usage",
@@ -295,7 +295,7 @@ impl Error {
             Self::AlreadyRecorded(task_id) => {
                 format!("choose another id; to correct what was recorded, add `--supersedes {task_id}`")
             }
-            Self::DuplicateArtifact { task_id, .. } => {
+            Self::Duplicate { task_id, .. } => {
                 format!("run `git audit tasks {task_id}` to see what it has")
             }
             Self::TooLong { .. } => {
@@ -324,7 +324,7 @@ impl Error {
             | Self::BranchName(_)
             | Self::Invalid(_)
             | Self::TooLong { .. }
-            | Self::DuplicateArtifact { .. } => ExitStatus::Invalid,
+            | Self::Duplicate { .. } => ExitStatus::Invalid,
             Self::Busy { .. } | Self::Moved(_) => ExitStatus::Busy,
             Self::Output { recorded: true, .. } => ExitStatus::Unprinted,
             _ => ExitStatus::Failed,

@@ -166,14 +166,14 @@ impl Stream {
         };
         let whole = batch.iter().map(|(_, event)| event.clone()).collect();
         match add(session, whole) {
-            Err(Error::Invalid(_) | Error::TooLong { .. }) => {}
+            Err(Error::Invalid(_) | Error::TooLong { .. } | Error::Duplicate { .. }) => {}
             done => return done,
         }
         let mut refused = Vec::new();
         for (line, event) in batch {
             match add(session, vec![event]) {
                 Err(Error::Invalid(invalid)) => refused.push((line, invalid)),
-                Err(error @ Error::TooLong { .. }) => {
+                Err(error @ (Error::TooLong { .. } | Error::Duplicate { .. })) => {
                     refused.push((line, Invalid::whole(error.to_string())));
                 }
                 done => done?,

@@ -226,11 +226,11 @@ impl OpenJournal {
         let mut seq = self.seq;
         for record in records {
             seq += u64::from(matches!(record, Record::Event { .. }));
+            let most_bytes = record.most_bytes();
             let line = serde_json::to_vec(&Line { seq, record })
                 .map_err(|error| failed("write", &self.path, io::Error::from(error)))?;
-            if line.len() > MAX_LINE_BYTES {
-                let (is, most) = (line.len(), MAX_LINE_BYTES);
-                return Err(Error::TooLong { size_bytes: is, most_bytes: most });
+            if line.len() > most_bytes {
+                return Err(Error::TooLong { size_bytes: line.len(), most_bytes });
             }
             bytes.extend(line);
             bytes.push(b'\n');

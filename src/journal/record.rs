@@ -4,12 +4,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::capture::Baseline;
 use super::process::Process;
 
 /// The `schema` of a journal, in its first line.
 pub const SCHEMA: &str = "git-audit/journal/v1";
-/// The most bytes of one line. An entry has at most 1 MiB, and a line must fit into one with what is around it.
-pub const MAX_LINE_BYTES: usize = 256 << 10;
+/// The most bytes of an item's line. An entry has at most 1 MiB, and each of its items must fit into one.
+const MAX_ITEM_BYTES: usize = 256 << 10;
+/// The most bytes of any line: a whole entry, or how a repository was, with the tips of its branches.
+pub(super) const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// A line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,13 +51,25 @@ pub enum Record {
         /// The step.
         step: Map<String, Value>,
     },
-    /// A repository as it was when it was last looked at.
+    /// A repository as it was when it was looked at.
     Repository {
-        /// Where it was given, and how it was.
-        baseline: Value,
+        /// How it was.
+        baseline: Baseline,
     },
     /// The task ended so. Nothing is added any more; the entry is being made.
     Finish(Finish),
+}
+
+impl Record {
+    /// The most bytes that its line may have.
+    pub(super) fn most_bytes(&self) -> usize {
+        match self {
+            Self::Event { .. } | Self::Artifact { .. } | Self::Step { .. } => MAX_ITEM_BYTES,
+            Self::Start(_) | Self::Resume { .. } | Self::Repository { .. } | Self::Finish(_) => {
+                MAX_LINE_BYTES
+            }
+        }
+    }
 }
 
 /// How a task began.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::capture::Baseline;
 use super::process::{Liveness, Process};
 use super::record::{Finish, Line, Record, Start};
 
@@ -20,12 +21,21 @@ pub struct Story {
     pub artifacts: Vec<Value>,
     /// Its steps.
     pub steps: Vec<Value>,
-    /// The repositories that it works in, as each was when it was last looked at.
-    pub repositories: Vec<Value>,
+    /// The repositories that it works in.
+    pub repositories: Vec<Worked>,
     /// How it ended, if that was said already.
     pub finish: Option<Finish>,
     /// Lines, from 1, that cannot be read.
     pub unreadable: Vec<usize>,
+}
+
+/// A repository that a task works in.
+#[derive(Clone, Debug)]
+pub struct Worked {
+    /// How it was when the task began with it.
+    pub first: Baseline,
+    /// How it was when it was last looked at.
+    pub last: Baseline,
 }
 
 impl Story {
@@ -73,11 +83,16 @@ impl Story {
                 event.insert("seq".into(), Value::from(seq));
                 self.events.push(Value::Object(event));
             }
+            // An entry has each of them once, whatever two writers took down at the same time.
+            Record::Artifact { artifact } if self.has_artifact(&artifact) => {}
             Record::Artifact { artifact } => self.artifacts.push(Value::Object(artifact)),
+            Record::Step { step } if self.has_step(&step) => {}
             Record::Step { step } => self.steps.push(Value::Object(step)),
             Record::Repository { baseline } => {
-                self.repositories.retain(|known| known.get("path") != baseline.get("path"));
-                self.repositories.push(baseline);
+                match self.repositories.iter_mut().find(|worked| worked.first.path == baseline.path) {
+                    Some(worked) => worked.last = baseline,
+                    None => self.repositories.push(Worked { first: baseline.clone(), last: baseline }),
+                }
             }
             Record::Finish(finish) => self.finish = Some(finish),
         }
@@ -90,9 +105,12 @@ impl Story {
 
     /// Whether it has this artifact already.
     pub fn has_artifact(&self, artifact: &Map<String, Value>) -> bool {
-        let key = |of: &dyn Fn(&str) -> Option<Value>| ["repo_id", "ref_type", "ref_value"].map(of);
-        let wanted = key(&|name| artifact.get(name).cloned());
-        self.artifacts.iter().any(|known| key(&|name| known.get(name).cloned()) == wanted)
+        has_same(&self.artifacts, artifact, &["repo_id", "ref_type", "ref_value"])
+    }
+
+    /// Whether it has the result of this step, and transition, already.
+    pub fn has_step(&self, step: &Map<String, Value>) -> bool {
+        has_same(&self.steps, step, &["step_id", "transition_id"])
     }
 
     /// When something was last heard of it.
@@ -118,6 +136,10 @@ impl Story {
     }
 }
 
+fn has_same(items: &[Value], item: &Map<String, Value>, keys: &[&str]) -> bool {
+    items.iter().any(|known| keys.iter().all(|key| known.get(*key) == item.get(*key)))
+}
+
 /// Puts `more` into `value`: objects are put together, lists joined, everything else takes the place of what was there.
 pub fn merge(value: &mut Value, more: Value) {
     match (value, more) {
@@ -132,6 +154,16 @@ pub fn merge(value: &mut Value, more: Value) {
         }
         (_, Value::Null) => {}
         (value, more) => *value = more,
+    }
+}
+
+/// The same for the fields of an object.
+pub fn merged(fields: Map<String, Value>, more: Map<String, Value>) -> Map<String, Value> {
+    let mut whole = Value::Object(fields);
+    merge(&mut whole, Value::Object(more));
+    match whole {
+        Value::Object(map) => map,
+        _ => Map::new(),
     }
 }
 

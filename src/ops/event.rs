@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::Context;
 use super::running::{self, RepositoryOption};
+use super::{Context, looks};
 use crate::entry::TaskId;
-use crate::error::Result;
-use crate::journal::Record;
+use crate::error::{Error, Result};
+use crate::journal::story::merged;
+use crate::journal::{Record, Story};
 
 /// An event of this type is the result of a step: its metadata goes to the entry's `steps`.
 const STEP_RESULT: &str = "step_result";
@@ -38,14 +39,51 @@ pub struct EventOutcome {
 /// # Errors
 /// The task is not running, or an event breaks a rule.
 pub fn run(context: &Context, options: EventOptions) -> Result<EventOutcome> {
-    let EventOptions { task_id, events, .. } = options;
+    let EventOptions { task_id, mut events, repository } = options;
+    let look = match &repository {
+        Some(repository) => {
+            Some(looks::again(context, repository, &running::story(context, &task_id)?.repositories)?)
+        }
+        None => None,
+    };
     let at = running::now(context);
-    let records = events.into_iter().map(|event| record(event, &at)).collect::<Result<Vec<_>>>()?;
+    if let (Some(event), Some(look)) = (events.last_mut(), &look) {
+        *event = merged(look.event.clone(), std::mem::take(event));
+    }
+    let mut records = events.into_iter().map(|event| record(event, &at)).collect::<Result<Vec<_>>>()?;
     let added = records.len();
     let (mut journal, _) = running::open(context, &task_id)?;
+    let is_step = |record: &Record| matches!(record, Record::Step { .. });
+    let story = if look.is_some() || records.iter().any(is_step) { journal.story()? } else { None };
+    refuse_known_steps(&task_id, story.as_ref(), &records)?;
+    if let Some(look) = look {
+        records.extend(running::new_artifacts(look.artifacts, story.as_ref(), &at)?);
+        records.extend(look.baseline.map(|baseline| Record::Repository { baseline }));
+    }
     let last = journal.append(records)?;
     journal.commit()?;
     Ok(EventOutcome { task_id, last, added })
+}
+
+/// The result of a step is taken down once.
+fn refuse_known_steps(task_id: &TaskId, story: Option<&Story>, records: &[Record]) -> Result<()> {
+    let steps = records.iter().filter_map(|record| match record {
+        Record::Step { step } => Some(step),
+        _ => None,
+    });
+    for (index, step) in steps.clone().enumerate() {
+        let is_same = |other: &&Map<String, Value>| {
+            ["step_id", "transition_id"].iter().all(|key| other.get(*key) == step.get(*key))
+        };
+        if story.is_some_and(|story| story.has_step(step))
+            || steps.clone().take(index).any(|other| is_same(&other))
+        {
+            let step_id = step.get("step_id").and_then(Value::as_str).unwrap_or_default();
+            let item = format!("the result of step {step_id} with that transition_id");
+            return Err(Error::Duplicate { task_id: task_id.clone(), item });
+        }
+    }
+    Ok(())
 }
 
 fn record(mut event: Map<String, Value>, at: &str) -> Result<Record> {

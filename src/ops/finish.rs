@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::input::Source;
+use super::looks::Look;
 use super::record::{Progress, RecordOptions, RecordOutcome};
 use super::running::{self, RepositoryOption};
 use super::tasks::{State, state_of};
-use super::{Context, parts, record};
+use super::{Context, looks, parts, record};
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
 use crate::journal::story::merge;
@@ -53,15 +54,23 @@ type Tell<'t> = &'t mut dyn FnMut(Progress<'_>) -> Result<()>;
 /// the same command finishes it later.
 pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Result<FinishOutcome> {
     let journals = running::journals_at(context)?;
-    let FinishOptions { task_id, given, best_effort, .. } = options;
+    let FinishOptions { task_id, given, repositories, best_effort } = options;
     let Some(story) = journals.read(&task_id)? else {
         return Err(running::not_running(context, &journals, &task_id));
     };
+    let mut looks = Vec::new();
+    // What was said already is not said again: the story is closed.
+    if story.finish.is_none() {
+        looks.extend(story.repositories.iter().map(looks::last));
+        for repository in &repositories {
+            looks.extend(looks::at_end(context, repository, &story.repositories)?);
+        }
+    }
     let finish = match story.finish {
         Some(before) if given.as_object().is_some_and(Map::is_empty) || before.fields == given => before,
         _ => Finish { at: running::now(context), fields: given },
     };
-    seal(context, &journals, &task_id, finish, best_effort, progress)
+    seal(context, &journals, &task_id, finish, looks, best_effort, progress)
 }
 
 /// Records every task whose process is gone, as failed; one that was being finished, as it was to be.
@@ -84,7 +93,7 @@ pub fn run_lost(
         let fields = json!({ "status": Status::Failed, "error_message": LOST });
         let at = story.last_heard_of().to_owned();
         let finish = story.finish.unwrap_or(Finish { at, fields });
-        let outcome = seal(context, &journals, &task_id, finish, best_effort, progress)?;
+        let outcome = seal(context, &journals, &task_id, finish, Vec::new(), best_effort, progress)?;
         done.push((task_id, outcome));
     }
     Ok(done)
@@ -96,6 +105,7 @@ fn seal(
     journals: &Journals,
     task_id: &TaskId,
     finish: Finish,
+    looks: Vec<Look>,
     best_effort: bool,
     progress: Tell<'_>,
 ) -> Result<FinishOutcome> {
@@ -109,6 +119,10 @@ fn seal(
         before => {
             let mut records = Vec::new();
             if before.is_none() {
+                for Look { event, artifacts, .. } in looks {
+                    records.push(running::event(event, &finish.at)?);
+                    records.extend(running::new_artifacts(artifacts, Some(&story), &finish.at)?);
+                }
                 for event in last_events(&finish) {
                     records.push(running::event(event, &finish.at)?);
                 }
@@ -176,7 +190,7 @@ pub(super) fn without_journal(
 
 /// The events that a story ends with.
 fn last_events(finish: &Finish) -> Vec<Map<String, Value>> {
-    let error = finish.fields.get("error_message").cloned();
+    let error = finish.fields.get("error_message").filter(|error| !error.is_null());
     let mut events = Vec::new();
     if let Some(error) = error {
         let event = json!({ "type": "execute_error", "level": "error", "error_message": error });

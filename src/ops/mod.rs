@@ -20,6 +20,7 @@ pub mod import;
 pub mod index;
 pub mod init;
 pub mod input;
+mod looks;
 pub mod man;
 mod parts;
 pub mod path;

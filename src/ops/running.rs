@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::Context;
 use crate::entry::{TaskId, Timestamp, validate};
 use crate::error::{Error, Result};
-use crate::journal::{Journals, OpenJournal, Record, Start};
+use crate::journal::{Journals, OpenJournal, Record, Start, Story};
 use crate::ledger::{self, Durability, Ledger};
 
 /// Ids that are offered for one that is not there.
@@ -59,6 +59,29 @@ pub(super) fn open(context: &Context, task_id: &TaskId) -> Result<(OpenJournal, 
         return Err(Error::Finishing(task_id.clone()));
     }
     Ok((journal, start))
+}
+
+/// What the journal of a running task says, without waiting for its writers.
+///
+/// # Errors
+/// It is not running.
+pub(super) fn story(context: &Context, task_id: &TaskId) -> Result<Story> {
+    let journals = match journals_by_sight(context, task_id) {
+        Some(journals) => journals,
+        None => journals_at(context)?,
+    };
+    journals.read(task_id)?.ok_or_else(|| not_running(context, &journals, task_id))
+}
+
+/// Of these artifacts those that the story does not have, as they go into the journal.
+pub(super) fn new_artifacts(
+    artifacts: Vec<Map<String, Value>>,
+    story: Option<&Story>,
+    at: &str,
+) -> Result<Vec<Record>> {
+    let new =
+        artifacts.into_iter().filter(|artifact| story.is_none_or(|story| !story.has_artifact(artifact)));
+    new.map(|artifact| Ok(Record::Artifact { artifact: self::artifact(artifact, at)? })).collect()
 }
 
 /// Where the task's journal is there at first sight, and the caller's own, it is of a repository that was opened with

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::running::{self, RepositoryOption};
-use super::{Context, init};
+use super::{Context, init, looks};
 use crate::entry::{Status, TaskId, Timestamp, validate};
 use crate::error::{Error, Result};
-use crate::journal::{OpenJournal, Process, Record, Start, record};
+use crate::journal::capture::Baseline;
+use crate::journal::{Process, Record, Start, record};
 use crate::ledger::Ledger;
 
 /// Whose task it is.
@@ -72,7 +73,7 @@ pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
 
 /// As [`run`], in an open ledger.
 pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
-    let StartOptions { task_id, given: fields, mut metadata, repositories, owner, .. } = options;
+    let StartOptions { task_id, given: fields, metadata, repositories, owner, .. } = options;
     if ledger.view()?.has(&task_id)? {
         return Err(Error::AlreadyRecorded(task_id));
     }
@@ -84,20 +85,25 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
         Owner::Pid(pid) => Some(Process::of(pid)),
         Owner::Nobody => None,
     };
+    // Before the journal is locked: this can take a while.
+    let baselines = repositories.iter().map(|repository| looks::begin(context, repository));
+    let baselines = baselines.collect::<Result<Vec<_>>>()?;
     let journals = running::journals_of(ledger)?;
     let mut journal = journals.open_or_make(&task_id, context.deadline())?;
     let known = if journal.is_empty() { None } else { journal.story()? };
     let (resumed, since) = match known {
         Some(_) if journal.is_closed() => return Err(Error::Finishing(task_id)),
         Some(story) => {
-            journal.append(vec![Record::Resume { owner, fields }])?;
+            let known = |baseline: &Baseline| {
+                story.repositories.iter().any(|worked| worked.first.path == baseline.path)
+            };
+            let new = baselines.into_iter().filter(|baseline| !known(baseline));
+            let new = new.map(|baseline| Record::Repository { baseline });
+            journal.append(std::iter::once(Record::Resume { owner, fields }).chain(new).collect())?;
             (true, story.start.at)
         }
         None => {
             let mut event = Map::from_iter([("type".to_owned(), json!("task_start"))]);
-            if let Some(title) = fields.get("title") {
-                metadata.insert("title".into(), title.clone());
-            }
             if !metadata.is_empty() {
                 event.insert("metadata".into(), Value::Object(metadata));
             }
@@ -111,17 +117,13 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
                 is_durable: journals.is_durable(),
                 redaction: None,
             };
-            journal.append(vec![Record::Start(start), event])?;
+            let baselines = baselines.into_iter().map(|baseline| Record::Repository { baseline });
+            journal.append([Record::Start(start), event].into_iter().chain(baselines).collect())?;
             (false, at)
         }
     };
-    look_at(&mut journal, &repositories)?;
     journal.commit()?;
     Ok(StartOutcome { journal: journals.path(&task_id), task_id, resumed, since, began: None })
-}
-
-fn look_at(_: &mut OpenJournal, _: &[RepositoryOption]) -> Result<()> {
-    Ok(())
 }
 
 /// What is known already must be able to become an entry.

@@ -127,7 +127,7 @@ pub(super) fn since(
     Ok(found)
 }
 
-fn described(commit: &git2::Commit<'_>, patch_id: Option<String>) -> Commit {
+pub(super) fn described(commit: &git2::Commit<'_>, patch_id: Option<String>) -> Commit {
     let author = commit.author();
     let text = |bytes: &[u8]| truncate(&String::from_utf8_lossy(bytes), MAX_SUBJECT_BYTES);
     let committed_at =

@@ -1,7 +1,7 @@
 //! What changed in a repository while a task worked in it. Any repository, not the ledger's; `docs/CAPTURE.md` has what
 //! is captured and what is not.
 //!
-//! - [`repository`]: HEAD and the tips of branches · [`repo_id`]: its name · [`commits`], [`patch_id`]: what was committed
+//! - [`repository`]: HEAD and the tips of branches · [`repo_id`], [`named`]: its name · [`commits`], [`patch_id`]: what was committed
 //! - [`scan`], [`untracked`]: what differs from HEAD · [`dirty`]: what did already when the task began
 //! - [`contents`], [`renames`], [`amounts`]: how much · [`status`], [`diffstat`], [`quote`], [`capped`]: as git writes it
 //! - [`worker`]: in bounded time
@@ -23,6 +23,7 @@ mod contents;
 mod difference;
 mod diffstat;
 mod dirty;
+mod named;
 mod patch_id;
 mod quote;
 mod renames;
@@ -34,6 +35,7 @@ mod untracked;
 mod worker;
 
 pub use commits::Commit;
+pub use named::{Named, named};
 
 use crate::error::{Error, Result};
 use commits::{Commits, Now, Then};
