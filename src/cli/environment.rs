@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place they enter")]
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -10,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Utc};
 
-use crate::entry::TaskId;
+use crate::entry::{TaskId, ci};
 use crate::error::{Error, Result};
 use crate::ledger::{Clock, ConfigVariables, IdentityVariables, Place};
 
@@ -91,6 +92,12 @@ pub(super) fn reader_variables() -> ReaderVariables {
         is_dumb: text("TERM").is_none_or(|terminal| terminal == "dumb"),
         for_pager: defaults.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect(),
     }
+}
+
+/// What a CI system says, of the variables that may be looked at.
+pub(super) fn ci_variables() -> BTreeMap<String, String> {
+    let set = |name: &str| Some((name.to_owned(), env::var(name).ok()?));
+    ci::variables().into_iter().filter_map(set).collect()
 }
 
 fn is_no(value: &str) -> bool {

@@ -17,6 +17,7 @@ use crate::output::{Format, Messages, Printer};
 
 mod artifact;
 mod best_effort;
+mod ci;
 mod completions;
 mod environment;
 mod event;

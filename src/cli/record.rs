@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::ci::CiArgs;
 use super::fields::{EndArgs, FieldArgs};
 use super::report::Report;
 use super::{Done, Session, WriteArgs, best_effort, environment};
@@ -42,6 +43,8 @@ pub(super) struct RecordArgs {
     #[arg(long)]
     best_effort: bool,
     #[command(flatten)]
+    ci: CiArgs,
+    #[command(flatten)]
     write: WriteArgs,
     /// The task's id: letters, digits, `.`, `_`, `-`
     #[arg(long, value_name = "ID", help_heading = "Fields")]
@@ -77,7 +80,8 @@ impl RecordArgs {
         let strict = self.strict;
         let fields = self.fields.with_end(self.task_id, self.end)?;
         let sources = sources(self.files, !fields.is_empty())?;
-        let options = RecordOptions { sources, fields, init: self.init, best_effort: self.best_effort };
+        let ci = self.ci.job(self.best_effort, &mut session.messages)?;
+        let options = RecordOptions { sources, fields, ci, init: self.init, best_effort: self.best_effort };
 
         let Session { context, printer, messages, .. } = session;
         let mut report = Report::new(printer, messages);

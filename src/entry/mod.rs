@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub mod ci;
 pub mod compare;
 pub mod condition;
 pub mod digest;
@@ -30,6 +31,7 @@ pub mod time;
 pub mod validate;
 pub mod when;
 
+pub use ci::Ci;
 pub use condition::Condition;
 pub use digest::Digest;
 pub use facet::Facet;

@@ -139,6 +139,7 @@ fn seal(
     let options = RecordOptions {
         sources: vec![Source::Values(documents)],
         fields: Vec::new(),
+        ci: None,
         init: false,
         best_effort,
     };
@@ -181,6 +182,7 @@ pub(super) fn without_journal(
     let options = RecordOptions {
         sources: vec![Source::Values(vec![document])],
         fields: Vec::new(),
+        ci: None,
         init: false,
         best_effort: true,
     };

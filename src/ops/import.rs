@@ -104,6 +104,7 @@ pub fn run(
     let reading = Reading {
         directory: context.place.directory.clone(),
         fields: Vec::new(),
+        ci: None,
         arrays: Arrays::Streamed,
         authored: at_recorded_time,
         clock: context.place.clock,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::documents::{Arrays, Document, Documents};
 use crate::entry::parse::{Invalid, pointer_to};
-use crate::entry::{Timestamp, validate};
+use crate::entry::{Ci, Timestamp, validate};
 use crate::error::{Error, Result};
 use crate::ledger::{Clock, Request};
 
@@ -86,6 +86,8 @@ pub(super) struct Reading {
     /// Where the names of files begin.
     pub directory: PathBuf,
     pub fields: Vec<Field>,
+    /// Fills what neither the input nor the fields say.
+    pub ci: Option<Ci>,
     pub arrays: Arrays,
     /// The entries' own times become author dates.
     pub authored: bool,
@@ -137,12 +139,25 @@ impl Reading {
         }
     }
 
+    /// `given` and what the CI system adds to it. Only the id of a task that is told by fields alone becomes part of
+    /// what was given: without it nobody could tell what that was.
+    fn filled(&self, given: &mut Value, by_fields_alone: bool) -> Value {
+        let Some(ci) = &self.ci else { return given.clone() };
+        if let Some(fields) = given.as_object_mut().filter(|_| by_fields_alone) {
+            fields.entry("task_id").or_insert_with(|| ci.task_id.as_str().into());
+        }
+        let mut whole = given.clone();
+        ci.fill(&mut whole);
+        whole
+    }
+
     fn request(&self, origin: Origin, value: std::result::Result<Value, Invalid>, text: Vec<u8>) -> Incoming {
         let mut text = text;
         let request = value.and_then(|given| {
-            let given = with_fields(given, &self.fields)?;
+            let mut given = with_fields(given, &self.fields)?;
+            let whole = self.filled(&mut given, origin.source.is_none());
             let now = Timestamp::from_clock(self.clock.now());
-            let checked = validate::entry(given.clone(), now).inspect_err(|_| {
+            let checked = validate::entry(whole, now).inspect_err(|_| {
                 text = given.to_string().into_bytes();
             });
             let entry = checked?;

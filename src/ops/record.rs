@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::documents::Arrays;
 use super::input::{Field, Incoming, Origin, Problem, Reading, Source};
 use super::{Context, MAX_PASS_ENTRIES, flush, init};
-use crate::entry::TaskId;
 use crate::entry::parse::Invalid;
+use crate::entry::{Ci, TaskId};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Durability, Ledger, Naming, Receipt, Request, Spool, Spooled};
 
@@ -18,6 +18,8 @@ pub struct RecordOptions {
     pub sources: Vec<Source>,
     /// Fields that win over what the input says.
     pub fields: Vec<Field>,
+    /// The CI job that runs this: fills what is not said otherwise.
+    pub ci: Option<Ci>,
     /// Make the ledger where there is none.
     pub init: bool,
     /// What cannot be recorded waits in the spool, and is no error.
@@ -86,7 +88,7 @@ pub fn run(
     options: RecordOptions,
     progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<RecordOutcome> {
-    let RecordOptions { sources, fields, init: make_ledger, best_effort } = options;
+    let RecordOptions { sources, fields, ci, init: make_ledger, best_effort } = options;
     let mut recording = Recording {
         context,
         make_ledger,
@@ -101,6 +103,7 @@ pub fn run(
     let reading = Reading {
         directory: context.place.directory.clone(),
         fields,
+        ci,
         arrays: Arrays::Refused,
         authored: false,
         clock: context.place.clock,
