@@ -11,6 +11,8 @@
 
 mod architecture;
 mod checkout;
+mod ci;
+mod ci_examples;
 mod concurrency;
 mod damage;
 mod docs;
