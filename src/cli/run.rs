@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::Args;
 
+use super::ci::CiArgs;
 use super::fields::FieldArgs;
 use super::finish::conclude;
 use super::report::Report;
@@ -38,7 +39,7 @@ Examples:
   git audit run --strict --plan nightly -- cargo test"
 )]
 pub(super) struct RunArgs {
-    /// The task's id [default: one that is made, and sorts by time]
+    /// The task's id [default: in a CI job that is recognised, the job's; else one that is made, and sorts by time]
     #[arg(long, value_name = "ID", value_parser = task_id)]
     task_id: Option<TaskId>,
     #[command(flatten)]
@@ -53,6 +54,8 @@ pub(super) struct RunArgs {
     #[arg(short, long)]
     verbose: bool,
     #[command(flatten)]
+    ci: CiArgs,
+    #[command(flatten)]
     write: WriteArgs,
     #[command(flatten)]
     fields: FieldArgs,
@@ -65,14 +68,19 @@ impl RunArgs {
     pub fn run(self: Box<Self>, session: &mut Session) -> Done {
         self.write.apply(&mut session.context);
         let strict = self.strict;
-        let task_id = match self.task_id {
+        let ci = self.ci.job(!strict, &mut session.messages)?;
+        let mut given = part_of_entry(&self.fields.into_fields())?;
+        if let Some(ci) = &ci {
+            ci.fill(&mut given);
+        }
+        let task_id = match self.task_id.or_else(|| Some(ci?.task_id)) {
             Some(task_id) => task_id,
             None => environment::new_task_id(session.context.place.clock.now())?,
         };
         let program = environment::program();
         let options = RunOptions {
             task_id: task_id.clone(),
-            given: part_of_entry(&self.fields.into_fields())?,
+            given,
             repositories: self.repositories.resolve()?,
             command: self.command,
             relay: program.as_deref().map(|program| (program, &[RELAY] as &[_])),

@@ -3,11 +3,12 @@
 use clap::Args;
 use serde_json::Map;
 
+use super::ci::CiArgs;
 use super::fields::FieldArgs;
 use super::repositories::RepositoryArgs;
 use super::{Done, Session, WaitArgs, task_id};
 use crate::entry::TaskId;
-use crate::error::ExitStatus;
+use crate::error::{Error, ExitStatus};
 use crate::ops;
 use crate::ops::input::part_of_entry;
 use crate::ops::start::{Owner, StartOptions};
@@ -28,17 +29,20 @@ Examples:
   git audit finish deploy-42 --status completed"
 )]
 pub(super) struct StartArgs {
-    /// The task's id: letters, digits, `.`, `_`, `-`
+    /// The task's id: letters, digits, `.`, `_`, `-` [default: in a CI job that is recognised, the job's]
     #[arg(value_name = "TASK", value_parser = task_id)]
-    task_id: TaskId,
+    task_id: Option<TaskId>,
     #[command(flatten)]
     repositories: RepositoryArgs,
-    /// The process that the task belongs to; `none`: no process, and the task is never lost [default: the caller]
+    /// The process that the task belongs to; `none`: no process, and the task is never lost [default: the caller; in a
+    /// CI job, whose steps are processes of their own, none]
     #[arg(long, value_name = "PID", value_parser = owner)]
     pid: Option<Owner>,
     /// Make the ledger where there is none
     #[arg(long)]
     init: bool,
+    #[command(flatten)]
+    ci: CiArgs,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -55,12 +59,20 @@ fn owner(text: &str) -> Result<Owner, String> {
 impl StartArgs {
     pub fn run(self: Box<Self>, session: &mut Session) -> Done {
         session.context.timeout = self.wait.timeout;
+        let ci = self.ci.job(false, &mut session.messages)?;
+        let mut given = part_of_entry(&self.fields.into_fields())?;
+        if let Some(ci) = &ci {
+            ci.fill(&mut given);
+        }
+        let by_default = if ci.is_some() { Owner::Nobody } else { Owner::Caller };
+        let task_id = self.task_id.or_else(|| Some(ci?.task_id));
         let options = StartOptions {
-            task_id: self.task_id,
-            given: part_of_entry(&self.fields.into_fields())?,
+            task_id: task_id
+                .ok_or_else(|| Error::Usage("TASK is missing: name the task that begins".into()))?,
+            given,
             metadata: Map::new(),
             repositories: self.repositories.resolve()?,
-            owner: self.pid.unwrap_or(Owner::Caller),
+            owner: self.pid.unwrap_or(by_default),
             init: self.init,
         };
         let outcome = ops::start::run(&session.context, options)?;
