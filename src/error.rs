@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::entry::TaskId;
+use crate::entry::parse::Invalid;
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -113,7 +114,7 @@ pub enum Error {
     },
     /// What was handed in for a running task breaks a rule.
     #[error("{0}")]
-    Invalid(crate::entry::parse::Invalid),
+    Invalid(Box<Invalid>),
     /// An event or artifact that could not go into an entry.
     #[error("it would take {size_bytes} bytes in the journal; an event or artifact has at most {most_bytes}")]
     TooLong {
@@ -334,6 +335,12 @@ impl Error {
     /// An I/O failure while `doing` something, such as "read /path".
     pub fn io(doing: impl Into<String>, source: impl Into<io::Error>) -> Self {
         Self::Io { doing: doing.into(), source: source.into() }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(Box::new(invalid))
     }
 }
 

@@ -172,7 +172,7 @@ impl Stream {
         let mut refused = Vec::new();
         for (line, event) in batch {
             match add(session, vec![event]) {
-                Err(Error::Invalid(invalid)) => refused.push((line, invalid)),
+                Err(Error::Invalid(invalid)) => refused.push((line, *invalid)),
                 Err(error @ (Error::TooLong { .. } | Error::Duplicate { .. })) => {
                     refused.push((line, Invalid::whole(error.to_string())));
                 }

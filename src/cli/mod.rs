@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Local, Utc};
 use clap::builder::TypedValueParser;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Durability;
@@ -103,35 +103,59 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Init(init::InitArgs),
-    Record(Box<record::RecordArgs>),
-    Import(import::ImportArgs),
-    Start(Box<start::StartArgs>),
-    Event(event::EventArgs),
-    Artifact(artifact::ArtifactArgs),
-    Finish(Box<finish::FinishArgs>),
-    Tasks(tasks::TasksArgs),
-    Run(Box<run::RunArgs>),
-    RunRelay(run::RelayArgs),
-    Flush(flush::FlushArgs),
-    Show(show::ShowArgs),
-    Path(path::PathArgs),
-    Log(Box<log::LogArgs>),
-    Failures(Box<log::FailuresArgs>),
-    Artifacts(Box<items::ArtifactsArgs>),
-    Events(Box<items::EventsArgs>),
-    Steps(Box<items::StepsArgs>),
-    Stats(Box<stats::StatsArgs>),
-    Index(index::IndexArgs),
-    Completions(completions::CompletionsArgs),
-    Man(man::ManArgs),
+    Init(OnDemand<init::InitArgs>),
+    Record(OnDemand<record::RecordArgs>),
+    Import(OnDemand<import::ImportArgs>),
+    Start(OnDemand<start::StartArgs>),
+    Event(OnDemand<event::EventArgs>),
+    Artifact(OnDemand<artifact::ArtifactArgs>),
+    Finish(OnDemand<finish::FinishArgs>),
+    Tasks(OnDemand<tasks::TasksArgs>),
+    Run(OnDemand<run::RunArgs>),
+    RunRelay(OnDemand<run::RelayArgs>),
+    Flush(OnDemand<flush::FlushArgs>),
+    Show(OnDemand<show::ShowArgs>),
+    Path(OnDemand<path::PathArgs>),
+    Log(OnDemand<log::LogArgs>),
+    Failures(OnDemand<log::FailuresArgs>),
+    Artifacts(OnDemand<items::ArtifactsArgs>),
+    Events(OnDemand<items::EventsArgs>),
+    Steps(OnDemand<items::StepsArgs>),
+    Stats(OnDemand<stats::StatsArgs>),
+    Index(OnDemand<index::IndexArgs>),
+    Completions(OnDemand<completions::CompletionsArgs>),
+    Man(OnDemand<man::ManArgs>),
+}
+
+/// The arguments of a command, defined only when it is called: to define those of all commands takes longer than many a
+/// command. On the heap, as some are many.
+struct OnDemand<A>(Box<A>);
+
+impl<A: Args> Args for OnDemand<A> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.defer(A::augment_args)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command.defer(A::augment_args_for_update)
+    }
+}
+
+impl<A: FromArgMatches> FromArgMatches for OnDemand<A> {
+    fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, clap::Error> {
+        A::from_arg_matches(matches).map(|arguments| Self(Box::new(arguments)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> std::result::Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }
 
 impl Command {
     /// Whether it must go on where there is no directory to stand in.
     fn is_lenient(&self) -> bool {
         match self {
-            Self::Record(args) => args.is_best_effort(),
+            Self::Record(args) => args.0.is_best_effort(),
             Self::Completions(_) | Self::RunRelay(_) => true,
             _ => false,
         }
@@ -194,8 +218,8 @@ impl Session {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let mut messages = Messages::new(Box::new(io::stderr()), reader::early_color());
-    let command = Cli::command();
-    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    // Help and suggestions know all commands.
+    let parsed = parse(Cli::command()).or_else(|_| parse(whole_command()));
     let cli = match parsed {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
@@ -215,6 +239,17 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The command line with the arguments of all commands.
+fn whole_command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
+fn parse(command: clap::Command) -> std::result::Result<Cli, clap::Error> {
+    command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
+}
+
 fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Error, Messages)> {
     let place = match environment::place(&cli.directory, cli.command.is_lenient()) {
         Ok(place) => place,
@@ -228,28 +263,28 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
     let context = Context { place, timeout: Duration::from_secs(30) };
     let mut session = Session { context, printer, messages, color: cli.color };
     let done = match cli.command {
-        Command::Init(args) => args.run(&mut session),
-        Command::Record(args) => args.run(&mut session),
-        Command::Import(args) => args.run(&mut session),
-        Command::Start(args) => args.run(&mut session),
-        Command::Event(args) => args.run(&mut session),
-        Command::Artifact(args) => args.run(&mut session),
-        Command::Finish(args) => args.run(&mut session),
-        Command::Tasks(args) => args.run(&mut session),
-        Command::Run(args) => args.run(&mut session),
-        Command::RunRelay(args) => args.run(),
-        Command::Flush(args) => args.run(&mut session),
-        Command::Show(args) => args.run(&mut session),
-        Command::Path(args) => args.run(&mut session),
-        Command::Log(args) => args.run(&mut session),
-        Command::Failures(args) => args.run(&mut session),
-        Command::Artifacts(args) => args.run(&mut session),
-        Command::Events(args) => args.run(&mut session),
-        Command::Steps(args) => args.run(&mut session),
-        Command::Stats(args) => args.run(&mut session),
-        Command::Index(args) => args.run(&mut session),
-        Command::Completions(args) => args.run(&mut session),
-        Command::Man(args) => args.run(&mut session),
+        Command::Init(args) => args.0.run(&mut session),
+        Command::Record(args) => args.0.run(&mut session),
+        Command::Import(args) => args.0.run(&mut session),
+        Command::Start(args) => args.0.run(&mut session),
+        Command::Event(args) => args.0.run(&mut session),
+        Command::Artifact(args) => args.0.run(&mut session),
+        Command::Finish(args) => args.0.run(&mut session),
+        Command::Tasks(args) => args.0.run(&mut session),
+        Command::Run(args) => args.0.run(&mut session),
+        Command::RunRelay(args) => args.0.run(),
+        Command::Flush(args) => args.0.run(&mut session),
+        Command::Show(args) => args.0.run(&mut session),
+        Command::Path(args) => args.0.run(&mut session),
+        Command::Log(args) => args.0.run(&mut session),
+        Command::Failures(args) => args.0.run(&mut session),
+        Command::Artifacts(args) => args.0.run(&mut session),
+        Command::Events(args) => args.0.run(&mut session),
+        Command::Steps(args) => args.0.run(&mut session),
+        Command::Stats(args) => args.0.run(&mut session),
+        Command::Index(args) => args.0.run(&mut session),
+        Command::Completions(args) => args.0.run(&mut session),
+        Command::Man(args) => args.0.run(&mut session),
     };
     // Until the pager has ended, the screen is its own.
     let finished = session.printer.finish();

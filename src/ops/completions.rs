@@ -2,7 +2,8 @@
 
 use crate::entry::TaskId;
 use crate::error::Result;
-use crate::ledger::{Ledger, Place};
+use crate::journal::Journals;
+use crate::ledger::{self, Ledger, Place};
 
 /// More than this many candidates help nobody.
 const MOST: usize = 200;
@@ -13,4 +14,14 @@ const MOST: usize = 200;
 /// There is no ledger, or it cannot be read.
 pub fn task_ids(place: &Place, prefix: &str) -> Result<Vec<TaskId>> {
     Ledger::open(place)?.view()?.ids_starting_with(prefix, MOST)
+}
+
+/// The same for tasks that are running.
+///
+/// # Errors
+/// There is no repository.
+pub fn running_tasks(place: &Place, prefix: &str) -> Result<Vec<TaskId>> {
+    let journals = Journals::of(&ledger::state_directory_at(place)?, true);
+    let starts = |task_id: &TaskId| task_id.as_str().starts_with(prefix);
+    Ok(journals.tasks().into_iter().filter(starts).take(MOST).collect())
 }

@@ -14,7 +14,7 @@ use super::running::{self, RepositoryOption};
 use super::tasks::{State, state_of};
 use super::{Context, looks, parts, record};
 use crate::entry::{Status, TaskId};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::journal::story::merge;
 use crate::journal::{Finish, Journals, Record};
 use crate::ledger::Receipt;
@@ -113,7 +113,7 @@ fn seal(
     let mut journal = journals.open(task_id, context.deadline())?.ok_or_else(gone)?;
     let story = journal.story()?.ok_or_else(gone)?;
     // Refused before it is closed: what is wrong can still be put right.
-    parts::of(story.clone().into_document(finish.clone())).map_err(Error::Invalid)?;
+    parts::of(story.clone().into_document(finish.clone()))?;
     let story = match &story.finish {
         Some(before) if *before == finish => story,
         before => {
@@ -134,7 +134,7 @@ fn seal(
     };
     journal.commit()?;
     let unreadable = story.unreadable.clone();
-    let documents = parts::of(story.into_document(finish)).map_err(Error::Invalid)?;
+    let documents = parts::of(story.into_document(finish))?;
     let mut is_other = false;
     let options = RecordOptions {
         sources: vec![Source::Values(documents)],

@@ -185,7 +185,7 @@ fn refused(name: String, invalid: Invalid) -> Incoming {
 /// # Errors
 /// Two of them do not go together.
 pub fn part_of_entry(fields: &[Field]) -> Result<Value> {
-    with_fields(Value::Object(Map::new()), fields).map_err(Error::Invalid)
+    with_fields(Value::Object(Map::new()), fields).map_err(Error::from)
 }
 
 /// Puts the caller's fields into `value`, making the objects that lead to them.

@@ -109,7 +109,7 @@ pub(super) fn event(mut event: Map<String, Value>, at: &str) -> Result<Record> {
     if event.get("at").is_none_or(Value::is_null) {
         event.insert("at".into(), Value::from(at));
     }
-    let event = validate::lone_event(event).map_err(Error::Invalid)?;
+    let event = validate::lone_event(event)?;
     let mut event = object(&event)?;
     event.remove("seq");
     Ok(Record::Event { event })
@@ -117,7 +117,7 @@ pub(super) fn event(mut event: Map<String, Value>, at: &str) -> Result<Record> {
 
 /// A step as it goes into the journal: checked.
 pub(super) fn step(step: Map<String, Value>) -> Result<Record> {
-    let step = validate::lone_step(step).map_err(Error::Invalid)?;
+    let step = validate::lone_step(step)?;
     Ok(Record::Step { step: object(&step)? })
 }
 
@@ -126,7 +126,7 @@ pub(super) fn artifact(mut artifact: Map<String, Value>, at: &str) -> Result<Map
     if artifact.get("created_at").is_none_or(Value::is_null) {
         artifact.insert("created_at".into(), Value::from(at));
     }
-    object(&validate::lone_artifact(artifact).map_err(Error::Invalid)?)
+    object(&validate::lone_artifact(artifact)?)
 }
 
 fn object(value: &impl serde::Serialize) -> Result<Map<String, Value>> {

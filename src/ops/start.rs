@@ -132,5 +132,5 @@ fn check(task_id: &TaskId, at: &str, given: &Value) -> Result<()> {
     whole["task_id"] = json!(task_id);
     whole["status"] = json!(Status::Completed);
     let now = Timestamp::parse(at).unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH));
-    validate::entry(whole, now).map_err(Error::Invalid).map(drop)
+    validate::entry(whole, now).map_err(Error::from).map(drop)
 }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::builder::ValueHint;
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 
-use super::super::{Cli, KnownTask, environment};
+use super::super::{KnownTask, RunningTask, environment, whole_command};
+use crate::entry::TaskId;
+use crate::error::Result;
 use crate::ledger::Place;
 use crate::ops;
 use crate::output::sanitize::visible;
@@ -24,7 +26,7 @@ const PATHS: &str = ":files";
 pub(super) fn lines(words: Vec<OsString>) -> Vec<String> {
     let Some(line) = CommandLine::of(words) else { return Vec::new() };
     let place = line.place().map(Arc::new);
-    let mut command = with_candidates(Cli::command(), place.as_ref());
+    let mut command = with_candidates(whole_command(), place.as_ref());
     let Some(index) = line.words.len().checked_sub(1).filter(|index| *index > 0) else { return Vec::new() };
     let is_flag = line.words[index].as_encoded_bytes().starts_with(b"-");
     let found = complete(&mut command, line.words, index, None).unwrap_or_default();
@@ -123,9 +125,14 @@ fn with_candidates(command: Command, place: Option<&Arc<Place>>) -> Command {
 }
 
 fn candidates_of(argument: Arg, place: Option<&Arc<Place>>) -> Arg {
-    if argument.get::<KnownTask>().is_some() {
+    let lists = [
+        (argument.get::<KnownTask>().is_some(), ops::completions::task_ids as Lists),
+        (argument.get::<RunningTask>().is_some(), ops::completions::running_tasks as Lists),
+    ];
+    if let Some((_, list)) = lists.into_iter().find(|(applies, _)| *applies) {
         let place = place.cloned();
-        return argument.add(ArgValueCompleter::new(move |typed: &OsStr| tasks(place.as_deref(), typed)));
+        return argument
+            .add(ArgValueCompleter::new(move |typed: &OsStr| tasks(place.as_deref(), list, typed)));
     }
     match argument.get_value_hint() {
         ValueHint::Unknown | ValueHint::Other => argument,
@@ -133,8 +140,11 @@ fn candidates_of(argument: Arg, place: Option<&Arc<Place>>) -> Arg {
     }
 }
 
-fn tasks(place: Option<&Place>, typed: &OsStr) -> Vec<CompletionCandidate> {
-    let found = place.zip(typed.to_str()).map(|(place, prefix)| ops::completions::task_ids(place, prefix));
+/// What lists the ids that begin so.
+type Lists = fn(&Place, &str) -> Result<Vec<TaskId>>;
+
+fn tasks(place: Option<&Place>, list: Lists, typed: &OsStr) -> Vec<CompletionCandidate> {
+    let found = place.zip(typed.to_str()).map(|(place, prefix)| list(place, prefix));
     let found = found.and_then(Result::ok).unwrap_or_default();
     found.iter().map(|task_id| CompletionCandidate::new(task_id.as_str())).collect()
 }

@@ -3,6 +3,7 @@
 //! In this order: equal content; the same name in another directory, if it is the only one of that name; then the most
 //! similar pairs. Bounded: more pairs than [`MAX_PAIRS`] are not compared, and git has such a limit too.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -153,10 +154,10 @@ impl Search<'_, '_> {
                     best.push((score, one_name, *from, to));
                 }
             }
-            best.sort_by(|one, other| (other.0, other.1).cmp(&(one.0, one.1)));
+            best.sort_by_key(|found| Reverse((found.0, found.1)));
             found.extend(best.into_iter().take(BEST));
         }
-        found.sort_by(|one, other| (other.0, other.1).cmp(&(one.0, one.1)));
+        found.sort_by_key(|found| Reverse((found.0, found.1)));
         for (_, _, from, to) in found {
             if !self.taken[from] && !self.pairs.contains_key(&to) {
                 self.pair(from, to);
