@@ -13,7 +13,7 @@ use crate::ops;
 use crate::ops::artifact::ArtifactOptions;
 use crate::output::running as print;
 
-/// Add to a running task what it left behind: a commit, branch, pull request, tag, patch or file
+/// Add to a running task what it left behind: a commit, branch, pull request, file
 #[derive(Args)]
 #[command(
     after_help = "A task has an artifact once: the same repository, type and value again is refused, and changes

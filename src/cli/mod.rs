@@ -59,12 +59,14 @@ use reader::ColorWhen;
 #[command(after_help = "Examples:
   git audit init
   git audit record --task-id deploy-42 --status completed --service web
+  git audit run --repo . -- make test
   git audit log --status failed --days 7
   git audit show deploy-42
 
 Exit codes:
   0 done · 1 failed · 2 wrong usage or invalid input · 5 --strict: the entry has other content
-  6 recorded, but the answer could not be printed · 7 busy, safe to retry")]
+  6 recorded, but the answer could not be printed · 7 busy, safe to retry
+  125 run --strict: not recorded · 126 run: the command cannot be run · 127 run: there is no such command")]
 struct Cli {
     /// Run as if started in PATH; may be repeated, as in git
     #[arg(short = 'C', value_name = "PATH", global = true, display_order = 900)]
@@ -106,13 +108,13 @@ enum Command {
     Init(OnDemand<init::InitArgs>),
     Record(OnDemand<record::RecordArgs>),
     Import(OnDemand<import::ImportArgs>),
+    Run(OnDemand<run::RunArgs>),
+    RunRelay(OnDemand<run::RelayArgs>),
     Start(OnDemand<start::StartArgs>),
     Event(OnDemand<event::EventArgs>),
     Artifact(OnDemand<artifact::ArtifactArgs>),
     Finish(OnDemand<finish::FinishArgs>),
     Tasks(OnDemand<tasks::TasksArgs>),
-    Run(OnDemand<run::RunArgs>),
-    RunRelay(OnDemand<run::RelayArgs>),
     Flush(OnDemand<flush::FlushArgs>),
     Show(OnDemand<show::ShowArgs>),
     Path(OnDemand<path::PathArgs>),

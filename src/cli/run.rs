@@ -12,10 +12,9 @@ use super::repositories::RepositoryArgs;
 use super::{Done, Session, WriteArgs, environment, task_id};
 use crate::entry::TaskId;
 use crate::error::ExitStatus;
-use crate::journal::run::Ending;
 use crate::ops;
 use crate::ops::input::part_of_entry;
-use crate::ops::run::{RunOptions, RunOutcome};
+use crate::ops::run::{Ending, RunOptions, RunOutcome};
 
 /// The name of the hidden command that hands on a command's standard error.
 const RELAY: &str = "run-relay";
@@ -143,7 +142,7 @@ pub(super) struct RelayArgs {}
 
 impl RelayArgs {
     pub fn run(self) -> Done {
-        crate::journal::run::relay();
+        ops::run::relay();
         Ok(ExitStatus::Done)
     }
 }

@@ -13,7 +13,8 @@ use super::{Context, init};
 use crate::entry::text::truncate;
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
-use crate::journal::run::{self as command, Ended, Ending, Launch};
+use crate::journal::run::{self as command, Ended, Launch};
+pub use crate::journal::run::{Ending, relay};
 use crate::ledger;
 
 /// The most that is kept of what the command said last.

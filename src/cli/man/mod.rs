@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueHint};
+use clap::{Args, CommandFactory, ValueHint};
 
-use super::{Done, Session, whole_command};
+use super::{Cli, Done, Session};
 use crate::error::{Error, ExitStatus};
 use crate::ops;
 use crate::output::{Format, single};
@@ -30,7 +30,7 @@ pub(super) struct ManArgs {
 
 impl ManArgs {
     pub fn run(self, session: &mut Session) -> Done {
-        let pages = page::all(whole_command());
+        let pages = page::all(Cli::command());
         let Some(target) = self.target else {
             if session.printer.format != Format::Human {
                 return Err(Error::Usage(
