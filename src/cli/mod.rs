@@ -66,7 +66,7 @@ use reader::ColorWhen;
 Exit codes:
   0 done · 1 failed · 2 wrong usage or invalid input · 5 --strict: the entry has other content
   6 recorded, but the answer could not be printed · 7 busy, safe to retry
-  125 run --strict: not recorded · 126 run: the command cannot be run · 127 run: there is no such command")]
+  125 run --strict: not recorded · 126 run: the command cannot be run · 127 run: no such command")]
 struct Cli {
     /// Run as if started in PATH; may be repeated, as in git
     #[arg(short = 'C', value_name = "PATH", global = true, display_order = 900)]

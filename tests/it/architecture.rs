@@ -70,7 +70,7 @@ fn each_foreign_thing_is_named_in_one_place_only() {
         ("clap::", &["cli", "output"]),
         ("signal_hook::", &["cli", "journal"]),
         ("terminal_size::", &["cli"]),
-        ("nix::", &["journal"]),
+        ("use nix::", &["journal"]),
         ("std::env", &["cli"]),
         ("std::fs", &["ledger", "index", "journal", "ops"]),
         ("std::process", &["main", "cli", "ledger", "journal"]),
