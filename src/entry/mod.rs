@@ -18,6 +18,7 @@ pub mod facet;
 pub mod filter;
 pub mod grep;
 pub mod headline;
+pub mod hook;
 pub mod items;
 pub mod message;
 pub mod parse;
