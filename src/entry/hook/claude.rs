@@ -57,7 +57,10 @@ pub(super) fn actions(input: Input<'_>) -> Option<Vec<Action>> {
 /// The events that mean the same with Claude Code and Codex.
 pub(super) fn shared(event: &str, session: &Session<'_>, input: Input<'_>) -> Option<Vec<Action>> {
     let happened = match event {
-        "SessionStart" => json!({ "type": "session_start", "metadata": { "source": input.word("source") } }),
+        "SessionStart" => {
+            let source = input.word("source");
+            return Some(session.begin(json!({ "type": "session_start", "metadata": { "source": source } })));
+        }
         // That there was one, never what it said.
         "UserPromptSubmit" => json!({ "type": "prompt" }),
         "PostCompact" => {

@@ -18,9 +18,11 @@ pub(super) fn actions(input: Input<'_>) -> Option<Vec<Action>> {
     let duration_ms = input.number("duration").or_else(|| input.number("duration_ms"));
     let status = status_of(input.word("final_status").or(input.word("status")).or(input.word("reason")));
     let happened = match input.text("hook_event_name")? {
-        "sessionStart" => json!({ "type": "session_start", "metadata": {
-            "mode": input.word("composer_mode"), "background": input.flag("is_background_agent").then_some(true),
-        } }),
+        "sessionStart" => {
+            let background = input.flag("is_background_agent").then_some(true);
+            let about = json!({ "mode": input.word("composer_mode"), "background": background });
+            return Some(session.begin(json!({ "type": "session_start", "metadata": about })));
+        }
         "beforeSubmitPrompt" => json!({ "type": "prompt" }),
         "postToolUse" => tool::event(&session, input, duration_ms, Ended::Well)?,
         "postToolUseFailure" => {

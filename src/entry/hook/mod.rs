@@ -65,6 +65,8 @@ pub enum Action {
         task_id: TaskId,
         /// A part of its entry: `title`, `dispatch_info`, `context`, `metadata`.
         fields: Map<String, Value>,
+        /// The agent says that the session begins here, perhaps once more: it belongs to the process that calls.
+        begins: bool,
     },
     /// Add an event to the running task.
     Event {
@@ -144,7 +146,9 @@ mod tests {
 
     fn as_json(actions: &[Action]) -> Value {
         let shown = actions.iter().map(|action| match action {
-            Action::Start { task_id, fields } => json!({ "start": task_id, "fields": fields }),
+            Action::Start { task_id, fields, begins } => {
+                json!({ "start": task_id, "fields": fields, "begins": begins })
+            }
             Action::Event { task_id, event } => json!({ "event": task_id, "fields": event }),
             Action::Finish { task_id, status, fields } => {
                 json!({ "finish": task_id, "status": status, "fields": fields })

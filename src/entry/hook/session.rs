@@ -56,8 +56,8 @@ impl<'i> Session<'i> {
         truncate(relative.unwrap_or(path), MAX_PATH_BYTES)
     }
 
-    /// The session begins, if it has not.
-    fn start(&self) -> Action {
+    /// The session begins, or is taken to have begun.
+    fn start(&self, begins: bool) -> Action {
         let about = json!({
             "title": format!("{} session", self.agent.name()),
             "dispatch_info": { "agent_id": self.agent.as_str() },
@@ -68,7 +68,7 @@ impl<'i> Session<'i> {
                 "permission_mode": self.input.word("permission_mode"),
             } },
         });
-        Action::Start { task_id: self.task_id.clone(), fields: object(about) }
+        Action::Start { task_id: self.task_id.clone(), fields: object(about), begins }
     }
 
     fn context(&self, worker_id: Option<&str>) -> Value {
@@ -80,15 +80,24 @@ impl<'i> Session<'i> {
         })
     }
 
+    /// The agent says that the session begins; `null`s in the event are left out.
+    pub fn begin(&self, event: Value) -> Vec<Action> {
+        self.events(true, event)
+    }
+
     /// An event of the session; `null`s in it are left out.
     pub fn event(&self, event: Value) -> Vec<Action> {
-        vec![self.start(), Action::Event { task_id: self.task_id.clone(), event: object(event) }]
+        self.events(false, event)
+    }
+
+    fn events(&self, begins: bool, event: Value) -> Vec<Action> {
+        vec![self.start(begins), Action::Event { task_id: self.task_id.clone(), event: object(event) }]
     }
 
     /// The session ended.
     pub fn finish(&self, status: Status, metadata: Value) -> Vec<Action> {
         let fields = object(json!({ "metadata": metadata }));
-        vec![self.start(), Action::Finish { task_id: self.task_id.clone(), status, fields }]
+        vec![self.start(false), Action::Finish { task_id: self.task_id.clone(), status, fields }]
     }
 
     /// An event of the session, and the entry of what completed in it.
