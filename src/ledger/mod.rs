@@ -10,6 +10,7 @@
 //!   · [`branch_file`]: the move itself · [`lock`]: waiting
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
 //! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
+//! - [`whereabouts`]: the repository that we stand in, ledger or not
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
 //!
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
@@ -53,6 +54,7 @@ mod state;
 mod tree;
 mod tree_changes;
 mod view;
+mod whereabouts;
 mod worktree_file;
 mod zlib;
 
@@ -73,6 +75,7 @@ pub use spool::{Spool, Spooled, Waiting};
 pub use state::{state_directory_at, state_directory_by_sight};
 pub use tree_changes::EntryChange;
 pub use view::{Stored, View, says_otherwise};
+pub use whereabouts::{HeadCommit, HooksDirectory, head_commit, hooks_directory, work_tree};
 
 use crate::error::{Error, Result};
 use locate::{Branch, Opened};

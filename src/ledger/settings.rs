@@ -54,6 +54,20 @@ impl Settings {
         given.or_else(|| self.snapshot.as_ref()?.get_string(key).ok())
     }
 
+    /// As [`Self::text`], of a path: `~/` is the user's home.
+    pub fn path(&self, key: &str) -> Option<PathBuf> {
+        let given = self.overrides.iter().rev().find(|(name, _)| name == key);
+        let given = given.map(|(_, value)| PathBuf::from(value));
+        given.or_else(|| self.snapshot.as_ref()?.get_path(key).ok())
+    }
+
+    /// Whether `key` is set for this repository alone: not by the user, the machine or the environment.
+    pub fn is_local(&self, key: &str) -> bool {
+        let of_repository = |level| matches!(level, ConfigLevel::Local | ConfigLevel::Worktree);
+        let level = self.snapshot.as_ref().and_then(|files| Some(files.get_entry(key).ok()?.level()));
+        level.is_some_and(of_repository) && !self.overrides.iter().any(|(name, _)| name == key)
+    }
+
     /// `audit.durability`
     pub fn durability(&self) -> Result<Durability> {
         let Some(word) = self.text("audit.durability") else { return Ok(Durability::default()) };
