@@ -2,8 +2,9 @@
 //!
 //! A message says what is wrong and where, on one line. The hint is what to run next.
 
+use std::fmt::Display;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::entry::TaskId;
@@ -123,6 +124,14 @@ pub enum Error {
         /// What it may take.
         most_bytes: usize,
     },
+    /// A file of the user's that cannot be extended safely.
+    #[error("{problem}; nothing was written")]
+    NotExtended {
+        /// The file, and why not.
+        problem: String,
+        /// What to do about it.
+        way_out: String,
+    },
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -227,6 +236,7 @@ impl Error {
             Self::Duplicate { .. } => "duplicate",
             Self::Invalid(_) => "invalid",
             Self::TooLong { .. } => "too-long",
+            Self::NotExtended { .. } => "not-extended",
             Self::Usage(_) => "usage",
             Self::Busy { .. } => "busy",
             Self::Moved(_) => "moved",
@@ -249,7 +259,9 @@ impl Error {
                     shell_quoted(&path.to_string_lossy())
                 )
             }
-            Self::UnsupportedRepository { way_out, .. } => way_out.clone(),
+            Self::UnsupportedRepository { way_out, .. } | Self::NotExtended { way_out, .. } => {
+                way_out.clone()
+            }
             Self::NoLedger(_) => "run `git audit init` (or record with `--init`); \
                 in a clone that has only one branch, run `git fetch origin audit:audit` first"
                 .into(),
@@ -330,6 +342,11 @@ impl Error {
             Self::Output { recorded: true, .. } => ExitStatus::Unprinted,
             _ => ExitStatus::Failed,
         }
+    }
+
+    /// A file of the user's that cannot be extended, because of `why`; `way_out` is what to do.
+    pub fn not_extended(path: &Path, why: impl Display, way_out: impl Into<String>) -> Self {
+        Self::NotExtended { problem: format!("{}: {why}", path.display()), way_out: way_out.into() }
     }
 
     /// An I/O failure while `doing` something, such as "read /path".

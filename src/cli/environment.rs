@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Utc};
 
+use crate::entry::hook::Agent;
 use crate::entry::{TaskId, ci};
 use crate::error::{Error, Result};
 use crate::ledger::{Clock, ConfigVariables, IdentityVariables, Place};
@@ -98,6 +99,31 @@ pub(super) fn reader_variables() -> ReaderVariables {
 pub(super) fn ci_variables() -> BTreeMap<String, String> {
     let set = |name: &str| Some((name.to_owned(), env::var(name).ok()?));
     ci::variables().into_iter().filter_map(set).collect()
+}
+
+/// The directory that an agent says its project is in; its own may change while it works.
+pub(super) fn project_directory(agent: Option<Agent>) -> Option<PathBuf> {
+    let variable = match agent? {
+        Agent::Claude => "CLAUDE_PROJECT_DIR",
+        Agent::Cursor => "CURSOR_PROJECT_DIR",
+        Agent::Codex => return None,
+    };
+    env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute() && path.is_dir())
+}
+
+/// Where an agent has the user's settings.
+pub(super) fn settings_directory(agent: Agent) -> Option<PathBuf> {
+    match agent {
+        Agent::Claude => user_directory("CLAUDE_CONFIG_DIR", ".claude"),
+        Agent::Codex => user_directory("CODEX_HOME", ".codex"),
+        Agent::Cursor => user_directory("", ".cursor"),
+    }
+}
+
+/// The task that runs around us, and the git directory of its ledger, as `git audit run` hands them to its child.
+pub(super) fn surrounding_task() -> Option<(String, PathBuf)> {
+    let ledger = env::var_os("GIT_AUDIT_LEDGER").map(PathBuf::from).filter(|path| path.is_absolute());
+    Some((env::var("GIT_AUDIT_TASK").ok()?, ledger?))
 }
 
 fn is_no(value: &str) -> bool {

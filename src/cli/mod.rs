@@ -25,6 +25,7 @@ mod fields;
 mod filters;
 mod finish;
 mod flush;
+mod hook;
 mod import;
 mod index;
 mod init;
@@ -124,6 +125,7 @@ enum Command {
     Events(OnDemand<items::EventsArgs>),
     Steps(OnDemand<items::StepsArgs>),
     Stats(OnDemand<stats::StatsArgs>),
+    Hook(OnDemand<hook::HookArgs>),
     Index(OnDemand<index::IndexArgs>),
     Completions(OnDemand<completions::CompletionsArgs>),
     Man(OnDemand<man::ManArgs>),
@@ -158,6 +160,7 @@ impl Command {
     fn is_lenient(&self) -> bool {
         match self {
             Self::Record(args) => args.0.is_best_effort(),
+            Self::Hook(args) => args.0.is_called(),
             Self::Completions(_) | Self::RunRelay(_) => true,
             _ => false,
         }
@@ -224,6 +227,8 @@ pub fn main() -> ExitCode {
     let parsed = parse(Cli::command()).or_else(|_| parse(whole_command()));
     let cli = match parsed {
         Ok(cli) => cli,
+        // Agents and git call it: they may change what they hand over.
+        Err(error) if error.use_stderr() && hook::is_called() => return ExitStatus::Done.into(),
         Err(error) if error.use_stderr() => {
             // `git audit --help` would look for a manual page.
             messages.lines(&error.render().to_string().replace("try '--help'", "try `-h`"));
@@ -284,6 +289,7 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Events(args) => args.0.run(&mut session),
         Command::Steps(args) => args.0.run(&mut session),
         Command::Stats(args) => args.0.run(&mut session),
+        Command::Hook(args) => args.0.run(&mut session, !cli.directory.is_empty()),
         Command::Index(args) => args.0.run(&mut session),
         Command::Completions(args) => args.0.run(&mut session),
         Command::Man(args) => args.0.run(&mut session),

@@ -16,6 +16,7 @@ pub mod documents;
 pub mod event;
 pub mod finish;
 pub mod flush;
+pub mod hook;
 pub mod import;
 pub mod index;
 pub mod init;

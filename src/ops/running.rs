@@ -84,6 +84,11 @@ pub(super) fn new_artifacts(
     new.map(|artifact| Ok(Record::Artifact { artifact: self::artifact(artifact, at)? })).collect()
 }
 
+/// Whether the task has a journal.
+pub(super) fn is_running(context: &Context, task_id: &TaskId) -> Result<bool> {
+    Ok(journals_by_sight(context, task_id).is_some() || journals_at(context)?.path(task_id).is_file())
+}
+
 /// Where the task's journal is there at first sight, and the caller's own, it is of a repository that was opened with
 /// all care when the task began.
 fn journals_by_sight(context: &Context, task_id: &TaskId) -> Option<Journals> {

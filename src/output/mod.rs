@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 
 pub mod fields;
 pub mod flush;
+pub mod hook;
 mod human;
 pub mod import;
 pub mod list;

@@ -17,6 +17,7 @@ mod concurrency;
 mod damage;
 mod docs;
 mod faults;
+mod hook;
 mod import;
 mod index;
 mod index_life;

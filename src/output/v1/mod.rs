@@ -3,6 +3,7 @@
 
 mod answers;
 mod entry;
+mod hook;
 mod list;
 mod running;
 mod stats;
@@ -10,6 +11,7 @@ mod writing;
 
 pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, ManAnswer, PathAnswer, RecordAnswer};
 pub use entry::{EntryAnswer, ShowAnswer};
+pub use hook::HookChangesAnswer;
 pub use list::{ItemAnswer, ListTail};
 pub use running::{ArtifactAnswer, EventAnswer, StartAnswer, TaskAnswer, TasksAnswer};
 pub use stats::{GroupAnswer, IndexAnswer, StatsAnswer};

@@ -1,0 +1,156 @@
+//! `git audit hook install`: the hooks that call `git audit hook`, into the settings of an agent or a repository's hooks.
+//!
+//! Invariants: all changes are known before the first is made, and a file that cannot be extended safely stops all of
+//! them; what is there is kept; doing it twice changes nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::super::Context;
+use crate::entry::hook::{Agent, git};
+use crate::error::{Error, Result};
+use crate::ledger;
+
+mod file;
+mod script;
+mod settings;
+
+/// Whose hooks are installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// An agent's.
+    Agent(Agent),
+    /// git's.
+    Git,
+}
+
+/// Which of an agent's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those in the working tree, for everybody who works on it.
+    Project,
+    /// Those in the working tree that are the user's own.
+    Local,
+    /// The user's, for everything; below this directory.
+    User(PathBuf),
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct InstallOptions {
+    /// Whose hooks.
+    pub target: Target,
+    /// Where. git's hooks are the repository's, whatever this says.
+    pub scope: Scope,
+    /// Take the hooks out again.
+    pub remove: bool,
+    /// Only say what would change.
+    pub dry_run: bool,
+}
+
+/// A file, and what becomes of it.
+#[derive(Debug)]
+pub struct Change {
+    /// The file; where it is a symbolic link, what that leads to.
+    pub path: PathBuf,
+    /// What is in it; `None`: it is not there.
+    pub before: Option<String>,
+    /// What will be in it; `None`: it will not be there.
+    pub after: Option<String>,
+}
+
+impl Change {
+    /// Whether there is nothing to do.
+    pub fn is_nothing(&self) -> bool {
+        self.before == self.after
+    }
+
+    /// The change as a unified diff; empty where there is none.
+    pub fn diff(&self) -> String {
+        let name = |content: &Option<String>| match content {
+            Some(_) => self.path.display().to_string(),
+            None => "/dev/null".to_owned(),
+        };
+        let (before, after) = (self.before.as_deref().unwrap_or(""), self.after.as_deref().unwrap_or(""));
+        let diff = similar::TextDiff::from_lines(before, after);
+        diff.unified_diff().header(&name(&self.before), &name(&self.after)).to_string()
+    }
+}
+
+/// What would change where hooks are installed, or taken out.
+///
+/// # Errors
+/// There is no repository where one is needed; a file cannot be read, or cannot be extended.
+pub fn plan(context: &Context, options: &InstallOptions) -> Result<Vec<Change>> {
+    match options.target {
+        Target::Git => git_hooks(context, options.remove),
+        Target::Agent(agent) => {
+            let path = settings_path(context, agent, &options.scope)?;
+            let path = file::resolved(&path)?;
+            let before = file::read(&path)?;
+            let after = if options.remove {
+                before.as_deref().map(|text| settings::without_hooks(text, agent, &path)).transpose()?
+            } else {
+                Some(settings::with_hooks(before.as_deref().unwrap_or_default(), agent, &path)?)
+            };
+            Ok(vec![Change { path, before, after }])
+        }
+    }
+}
+
+/// Makes the changes.
+///
+/// # Errors
+/// A file cannot be written, or was changed by somebody else since it was read. Those before it are written.
+pub fn run(changes: &[Change], target: Target) -> Result<()> {
+    let mode = if target == Target::Git { 0o755 } else { 0o644 };
+    changes.iter().filter(|change| !change.is_nothing()).try_for_each(|change| {
+        file::replace(&change.path, change.before.as_deref(), change.after.as_deref(), mode)
+    })
+}
+
+/// Whether there is a ledger that the hooks could write to.
+pub fn has_ledger(context: &Context) -> bool {
+    ledger::Ledger::open(&context.place).is_ok()
+}
+
+fn settings_path(context: &Context, agent: Agent, scope: &Scope) -> Result<PathBuf> {
+    let name = match (agent, scope) {
+        (Agent::Claude, Scope::Local) => "settings.local.json",
+        (Agent::Claude, _) => "settings.json",
+        (_, Scope::Local) => {
+            let text = format!("{} has no settings of that kind; leave `--local` out", agent.name());
+            return Err(Error::Usage(text));
+        }
+        _ => "hooks.json",
+    };
+    let directory = match scope {
+        Scope::User(directory) => directory.clone(),
+        _ => ledger::work_tree(&context.place)?.join(format!(".{}", agent.as_str())),
+    };
+    Ok(directory.join(name))
+}
+
+fn git_hooks(context: &Context, remove: bool) -> Result<Vec<Change>> {
+    let hooks = ledger::hooks_directory(&context.place)?;
+    if hooks.is_shared {
+        let why = "core.hooksPath makes it the directory of other repositories' hooks, too";
+        let way_out = "run `git config core.hooksPath .git/hooks` to give this repository its own; \
+            hooks that are wanted from the shared one must be called from there";
+        return Err(Error::not_extended(&hooks.path, why, way_out));
+    }
+    let change =
+        |(hook, reads): &(&str, bool)| change_of_script(&hooks.path.join(hook), hook, *reads, remove);
+    git::HOOKS.iter().map(change).collect()
+}
+
+fn change_of_script(path: &Path, hook: &str, reads: bool, remove: bool) -> Result<Change> {
+    let path = file::resolved(path)?;
+    let before = file::read(&path)?;
+    let after = match &before {
+        Some(text) if remove => script::without_block(text),
+        None if remove => None,
+        Some(text) => Some(script::with_block(text, hook, &path)?),
+        None => Some(script::new(hook, reads)),
+    };
+    Ok(Change { path, before, after })
+}

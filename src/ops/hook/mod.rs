@@ -1,0 +1,184 @@
+//! `git audit hook`: what the hooks of agents and of git tell goes into the journal. [`install`] sets them up.
+//!
+//! Whoever calls is in the middle of something else. So nothing here is made that was not there (no ledger is begun), and
+//! what cannot be taken down is an error that the caller keeps to itself.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::event::{self, EventOptions};
+use super::finish::{self, FinishOptions};
+use super::input::Source;
+use super::record::{self, RecordOptions};
+use super::running;
+use super::start::{self, Owner, StartOptions};
+use super::{Context, record::Progress};
+use crate::entry::hook::git::{self, Head};
+use crate::entry::hook::{self, Action, Agent};
+use crate::entry::{Status, TaskId};
+use crate::error::{Error, Result};
+use crate::ledger::{Ledger, head_commit};
+
+pub mod install;
+
+/// How often a session can go on after it ended.
+const MAX_RUNS: usize = 99;
+
+/// What an agent's hook was given.
+#[derive(Debug)]
+pub struct AgentOptions {
+    /// The agent; `None`: whichever wrote it.
+    pub agent: Option<Agent>,
+    /// Its JSON.
+    pub input: Vec<u8>,
+    /// The ledger is that of the directory which the agent names, not of the one that we stand in.
+    pub follows: bool,
+}
+
+/// Takes down what an agent's hook tells; how many actions that took.
+///
+/// # Errors
+/// It is not JSON, there is no ledger, or the journal cannot be written.
+pub fn run(context: &Context, options: AgentOptions) -> Result<usize> {
+    let input: Value = serde_json::from_slice(&options.input)
+        .map_err(|error| Error::Usage(format!("the hook's input is not JSON: {error}")))?;
+    let agent = options.agent.unwrap_or_else(|| hook::detect(&input));
+    let mut context = context.clone();
+    if let Some(directory) = hook::directory(&input).filter(|_| options.follows) {
+        context.place.directory = PathBuf::from(directory);
+    }
+    apply(&context, hook::actions(agent, &input))
+}
+
+/// What a hook of git was given.
+#[derive(Debug)]
+pub struct GitOptions {
+    /// Which hook.
+    pub hook: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// What git gave it to read.
+    pub input: String,
+    /// The task that runs around it.
+    pub task_id: TaskId,
+    /// The git directory of that task's ledger.
+    pub ledger: PathBuf,
+}
+
+/// Takes down what git tells a hook of a repository that a task works in; how many events that made.
+///
+/// # Errors
+/// The task is not running, or the journal cannot be written.
+pub fn run_git(context: &Context, options: GitOptions) -> Result<usize> {
+    let GitOptions { hook, arguments, input, task_id, ledger } = options;
+    // A repository that cannot be read has its events all the same.
+    let head = head_commit(&context.place).ok().flatten();
+    let head = head.map(|head| Head { commit: head.id, subject: head.subject });
+    let Some(mut event) = git::event(&hook, &arguments, &input, head.as_ref()) else { return Ok(0) };
+    let metadata = event.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    metadata["directory"] = context.place.directory.to_string_lossy().into();
+    let mut context = context.clone();
+    context.place.git_dir = Some(ledger);
+    context.place.work_tree = None;
+    let added = event::run(&context, EventOptions { task_id, events: vec![event], repository: None })?;
+    Ok(added.added)
+}
+
+/// Does what the actions say, in order.
+fn apply(context: &Context, actions: Vec<Action>) -> Result<usize> {
+    let count = actions.len();
+    // The task that stands for the session; there is none where the session is over.
+    let mut running = None;
+    for action in actions {
+        match (action, &running) {
+            (Action::Start { task_id, fields, begins }, _) => {
+                running = begin(context, task_id, fields, begins)?
+            }
+            (Action::Event { event, .. }, Some(task_id)) => {
+                let options =
+                    EventOptions { task_id: task_id.clone(), events: vec![event], repository: None };
+                event::run(context, options)?;
+            }
+            (Action::Finish { status, fields, .. }, Some(task_id)) => {
+                end(context, task_id.clone(), status, fields)?;
+                running = None;
+            }
+            (Action::Event { .. } | Action::Finish { .. }, None) => {}
+            (Action::Record { entry }, _) => {
+                let options = RecordOptions {
+                    sources: vec![Source::Values(vec![Value::Object(entry)])],
+                    fields: Vec::new(),
+                    ci: None,
+                    init: false,
+                    best_effort: true,
+                };
+                record::run(context, options, &mut in_silence)?;
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// The task that runs for a session, begun if need be. `None`: the session is over, and does not begin here.
+fn begin(
+    context: &Context,
+    task_id: TaskId,
+    fields: Map<String, Value>,
+    begins: bool,
+) -> Result<Option<TaskId>> {
+    if !begins && running::is_running(context, &task_id)? {
+        return Ok(Some(task_id));
+    }
+    match start(context, task_id, fields.clone()) {
+        Err(Error::AlreadyRecorded(task_id)) => go_on(context, &task_id, fields, begins),
+        started => started.map(Some),
+    }
+}
+
+/// A session that ended, was recorded, and begins once more goes on as `<session>.run-2` and so on: entries are final.
+fn go_on(
+    context: &Context,
+    session: &TaskId,
+    mut fields: Map<String, Value>,
+    begins: bool,
+) -> Result<Option<TaskId>> {
+    let ledger = Ledger::open(&context.place)?;
+    let mut view = ledger.view()?;
+    for number in 2..=MAX_RUNS {
+        let Ok(task_id) = TaskId::new(&format!("{session}.run-{number}")) else { break };
+        if view.has(&task_id)? {
+            continue;
+        }
+        if !begins {
+            return Ok(running::is_running(context, &task_id)?.then_some(task_id));
+        }
+        let metadata = fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        metadata["continues"] = session.as_str().into();
+        return start(context, task_id, fields).map(Some);
+    }
+    Ok(None)
+}
+
+fn start(context: &Context, task_id: TaskId, fields: Map<String, Value>) -> Result<TaskId> {
+    let options = StartOptions {
+        task_id,
+        given: Value::Object(fields),
+        metadata: Map::new(),
+        repositories: Vec::new(),
+        owner: Owner::Caller,
+        init: false,
+    };
+    start::run(context, options).map(|started| started.task_id)
+}
+
+fn end(context: &Context, task_id: TaskId, status: Status, mut fields: Map<String, Value>) -> Result<()> {
+    fields.insert("status".into(), status.as_str().into());
+    let given = Value::Object(fields);
+    let options = FinishOptions { task_id, given, repositories: Vec::new(), best_effort: true };
+    finish::run(context, options, &mut in_silence).map(drop)
+}
+
+fn in_silence(_: Progress<'_>) -> Result<()> {
+    Ok(())
+}
