@@ -1,6 +1,6 @@
 //! The journal: the story of each task that is still running, and how it is taken down.
 //!
-//! - [`record`]: the lines of a journal · [`file`]: one append-only file per task, written by many processes
+//! - [`record`]: the lines of a journal · [`mod@file`]: one append-only file per task, written by many processes
 //! - [`story`]: what a journal says, and the entry that it becomes · [`process`]: whose task it is, and whether that lives
 //! - [`run`]: a command that is a task · [`capture`]: what a task changes in repositories
 //!

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_torn_last_line_is_passed_over_and_a_bad_one_named() {
-        let start = r#"{"seq":0,"record":"start","schema":"git-audit/journal/v1","task_id":"t","at":"2026-11-20T12:00:00Z","fields":{}}"#;
+        let start = r#"{"seq":0,"record":"start","schema":"git-audit/journal/v1","task_id":"t","at":"2026-11-20T12:00:00Z","is_durable":true,"fields":{}}"#;
         let event = r#"{"seq":1,"record":"event","event":{"type":"task_start"}}"#;
         let journal = format!("{start}\n{event}\nnonsense\n{{\"seq\":2,\"record\":\"ev");
         let story = Story::read(journal.as_bytes()).unwrap();

@@ -11,7 +11,7 @@ use super::event::{self, EventOptions};
 use super::finish::{self, FinishOptions};
 use super::input::Source;
 use super::record::{self, RecordOptions};
-use super::running;
+use super::running::{self, RepositoryOption};
 use super::start::{self, Owner, StartOptions};
 use super::{Context, record::Progress};
 use crate::entry::hook::git::{self, Head};
@@ -161,15 +161,21 @@ fn go_on(
 }
 
 fn start(context: &Context, task_id: TaskId, fields: Map<String, Value>) -> Result<TaskId> {
-    let options = StartOptions {
-        task_id,
-        given: Value::Object(fields),
+    let options = |repositories| StartOptions {
+        task_id: task_id.clone(),
+        given: Value::Object(fields.clone()),
         metadata: Map::new(),
-        repositories: Vec::new(),
+        repositories,
         owner: Owner::Caller,
         init: false,
     };
-    start::run(context, options).map(|started| started.task_id)
+    // What the session changes where it stands is looked at, unless that cannot be looked at.
+    let here = RepositoryOption { path: PathBuf::new(), repo_id: None };
+    let started = match start::run(context, options(vec![here])) {
+        Err(error) if !matches!(error, Error::AlreadyRecorded(_)) => start::run(context, options(Vec::new())),
+        started => started,
+    };
+    started.map(|started| started.task_id)
 }
 
 fn end(context: &Context, task_id: TaskId, status: Status, mut fields: Map<String, Value>) -> Result<()> {
