@@ -1,6 +1,6 @@
 //! The domain: what an entry is, and every rule about its content. Pure: no git, files, environment or clock here.
 //!
-//! [`parse`] turns outside bytes into JSON without losing anything silently, [`validate`] turns JSON into an
+//! [`parse`] turns outside bytes into JSON without losing anything silently, [`redact`] takes secrets out of it, [`validate`] turns JSON into an
 //! [`Entry`], [`render`] turns an entry into the one sequence of bytes that is stored and digested, and
 //! [`message`] makes the commit message that lets plain git answer questions. The format is `docs/FORMAT.md`.
 
@@ -22,6 +22,7 @@ pub mod hook;
 pub mod items;
 pub mod message;
 pub mod parse;
+pub mod redact;
 pub mod render;
 #[cfg(test)]
 mod schema;
@@ -40,6 +41,7 @@ pub use filter::Filter;
 pub use grep::Grep;
 pub use headline::Headline;
 pub use items::Items;
+pub use redact::Redactor;
 pub use task_id::TaskId;
 pub use time::Timestamp;
 

@@ -1,0 +1,472 @@
+//! Test only: for every built-in rule what it must find and what it must leave, and what must hold for all of them.
+//!
+//! No secret stands here as a whole, or whoever scans the sources would take it for one.
+
+use std::time::Instant;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Text that looks random, of any length.
+fn noise(length: usize) -> String {
+    "Ab3dE7gH1jK9mN5pQ2rS8tU4vW6xY0zaB1cD3eF5g".chars().cycle().take(length).collect()
+}
+
+fn hex(length: usize) -> String {
+    "3f2b8c1e7d4a4f6b9c2d1e0f9a8b7c6d5e".chars().cycle().take(length).collect()
+}
+
+/// Upper-case letters and digits of base32.
+fn base32(length: usize) -> String {
+    "J2K7QWXZ3MNB5VCT".chars().cycle().take(length).collect()
+}
+
+fn base64(text: &[u8]) -> String {
+    let symbols = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::new();
+    for group in text.chunks(3) {
+        let bits =
+            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for index in 0..4 {
+            let symbol = char::from(symbols[(bits >> (18 - 6 * index) & 63) as usize]);
+            encoded.push(if index > group.len() { '=' } else { symbol });
+        }
+    }
+    encoded
+}
+
+fn pem(kind: &str, newline: &str) -> String {
+    let line = noise(64);
+    format!(
+        "-----BEGIN {kind}-----{newline}{line}{newline}{line}{newline}{}=={newline}-----END {kind}-----",
+        noise(22)
+    )
+}
+
+/// Rule, text with a secret, and the parts of it that must be gone.
+fn planted() -> Vec<(&'static str, String, Vec<String>)> {
+    let whole = |rule, secret: String| (rule, format!("it said {secret} and went on"), vec![secret]);
+    let inside = |rule, before: &str, secret: String, after: &str| {
+        (rule, format!("{before}{secret}{after}"), vec![secret])
+    };
+    let body = || vec![noise(64), noise(22)];
+    let private = ["PRIVATE", " KEY"].concat();
+    let mut all = vec![
+        ("private-key", pem(&private, "\n"), body()),
+        ("private-key", pem(&format!("RSA {private}"), "\\n"), body()),
+        ("private-key", pem(&format!("PGP {private} BLOCK"), "\r\n"), body()),
+        ("private-key", pem(&format!("OPENSSH {private}"), " "), body()),
+        (
+            "private-key",
+            format!(
+                "PuTTY-User-Key-File-3: x\nPrivate-Lines: 2\n{}\n{}\nPrivate-MAC: {}",
+                noise(64),
+                noise(22),
+                hex(64)
+            ),
+            body(),
+        ),
+        ("private-key", format!("Private-Lines: 2\n{}\n{}", noise(64), noise(22)), body()),
+        (
+            "private-key",
+            base64(format!("openssh-key-v1\0{}", noise(40)).as_bytes()),
+            vec!["b3BlbnNzaC1rZXktdjE".into()],
+        ),
+        whole("age-key", format!("AGE-SECRET-{}1{}", "KEY-", base32(58))),
+        whole("aws-access-key", format!("AKI{}{}", "A", base32(16))),
+        whole("aws-access-key", format!("ABS{}{}", "K", noise(110))),
+        inside("aws-access-key", "https://b.s3.amazonaws.com/x?X-Amz-Signature=", hex(64), "&x=1"),
+        inside("aws-secret-key", &format!("AKI{}{}, ", "A", base32(16)), noise(40), "\n"),
+        whole("gcp-key", format!("AIz{}{}", "a", noise(35))),
+        whole("gcp-key", format!("ya2{}{}", "9.", noise(60))),
+        whole("gcp-key", format!("GOCSP{}{}", "X-", noise(28))),
+        inside("azure-key", "DefaultEndpointsProtocol=https;AccountKey=", format!("{}==", noise(86)), ";x"),
+        whole("azure-key", format!("abc8{}{}", "Q~", noise(34))),
+        inside("azure-key", "https://a.blob.core.windows.net/c?sv=2022&sig=", noise(43), "&se=1"),
+        whole("azure-key", format!("{}AZD{}abcd", noise(76), "O")),
+        whole("github-pat", format!("gh{}{}", "p_", noise(36))),
+        whole("github-pat", format!("github_{}{}_{}", "pat_", noise(22), noise(59))),
+        whole("github-token", format!("gh{}{}", "o_", noise(36))),
+        whole("github-token", format!("gh{}{}.{}.{}", "s_123_", noise(40), noise(90), noise(40))),
+        whole("gitlab-token", format!("gl{}{}", "pat-", noise(20))),
+        whole("gitlab-token", format!("gl{}{}.01.{}", "rt-", noise(27), noise(9))),
+        whole("slack-token", format!("xo{}123456789012-123456789012-{}", "xb-", noise(24))),
+        inside("slack-webhook", "https://hooks.slack.com/services/", format!("T01/B02/{}", noise(24)), " x"),
+        whole("stripe-key", format!("sk_{}{}", "live_", noise(24))),
+        whole("stripe-key", format!("whs{}{}", "ec_", noise(32))),
+        whole("anthropic-key", format!("sk-{}{}", "ant-api03-", noise(90))),
+        whole("openai-key", format!("sk-{}{}", "proj-", noise(120))),
+        whole("openai-key", format!("sk{}{}", "-", noise(48))),
+        whole("npm-token", format!("np{}{}", "m_", noise(36))),
+        whole("pypi-token", format!("pypi-{}{}", "AgEIcHlwaS5vcmc", noise(120))),
+        whole("huggingface-token", format!("h{}{}", "f_", noise(34))),
+        whole("sendgrid-key", format!("S{}{}.{}", "G.", noise(22), noise(43))),
+        whole("twilio-key", format!("S{}{}", "K", hex(32))),
+        inside("twilio-key", "twilio auth: ", hex(32), ""),
+        whole("digitalocean-token", format!("dop_{}{}", "v1_", hex(64))),
+        whole("docker-token", format!("dckr_{}{}", "pat_", noise(27))),
+        whole("vault-token", format!("hv{}{}", "s.", noise(90))),
+        whole("vault-token", format!("{}.atlas{}{}", noise(14), "v1.", noise(60))),
+        whole("atlassian-token", format!("ATAT{}{}", "T3", noise(180))),
+        whole(
+            "jwt",
+            format!(
+                "ey{}.{}.{}",
+                "JhbGciOiJIUzI1NiJ9",
+                base64(br#"{"sub":"1234567890"}"#).trim_end_matches('='),
+                noise(43)
+            ),
+        ),
+        inside("url-password", "postgres://app:", "p@ss:w0rd".into(), "@db.example.com:5432/app"),
+        inside("url-password", r"https:\/\/bot:", "hunter2".into(), r"@git.example.com\/x.git"),
+        inside("url-password", "https://", noise(40), "@git.example.com/x.git"),
+        inside("authorization", "curl -H 'Authorization: Bearer ", "abc.def".into(), "' x"),
+        inside("authorization", r#"{"authorization": "Basic "#, "dXNlcjpwYXNz".into(), r#""}"#),
+        inside("authorization", "sent bearer ", noise(30), " and failed"),
+    ];
+    for (before, secret, after) in [
+        ("password=", "hunter2", " next"),
+        ("PGPASSWORD='", "correct horse", "' psql"),
+        ("db.password: ", "swordfish", "\nuser: x"),
+        (r#"{"password": ""#, r#"a\"b c"#, r#""}"#),
+        (r#""{\"client_secret\": \""#, "abc def", r#"\"}""#),
+        ("?api_key=", "a1b2c3", "&x=1"),
+        ("aws_secret_access_key = ", "wJalrXUtnFEMIK7MDENGbPxRfiCY", ""),
+        ("(password=", "hunter2", ")"),
+    ] {
+        all.push(inside("password", before, secret.into(), after));
+    }
+    for (before, secret, after) in [
+        ("tool --password ", "swordfish", " --host db"),
+        ("ALTER USER app WITH PASSWORD '", "pw 1", "'"),
+        ("curl -s -u bob:", "hunter2", " https://example.com"),
+    ] {
+        all.push(inside("command-line", before, secret.into(), after));
+    }
+    all.push(inside("secret", "token: ", "a1b2c3d4e5f6a7b8".into(), "\n"));
+    all.push(inside("secret", r#"SECRET=""#, noise(20), r#"""#));
+    all
+}
+
+/// What looks like a secret, and is none.
+fn lookalikes() -> Vec<String> {
+    let mut all: Vec<_> = [
+        "token: expired",
+        "secrets: 3",
+        "password reset failed",
+        "the password is wrong",
+        "Password: required",
+        "password must be changed",
+        "token = None",
+        "api_key: missing",
+        "token: deploy-2026-11-03",
+        "password=${DB_PASSWORD}",
+        "password=$DB_PASSWORD",
+        "password: <your password>",
+        "password=******",
+        "password=get_password()",
+        "PWD=/srv/build/app",
+        "private_key: /etc/ssl/private/site.pem",
+        "max_tokens: 4096",
+        "password_policy: strict",
+        "Authorization: required",
+        "authorization failed",
+        "bearer authentication required",
+        "http://localhost:8080/path@2x.png",
+        "git@github.com:org/repo.git",
+        "ssh://git@example.com/x.git",
+        "https://example.com/@scope/package",
+        "https://user@example.com",
+        "https://x:${TOKEN}@example.com",
+        "ghp_short",
+        "github_pat_x",
+        "glpat-name",
+        "xoxb-",
+        "sk-learn",
+        "task-0001",
+        "sk_test_mode",
+        "risk_test_implementation",
+        "npm_config_registry_url",
+        "hf_model",
+        "SG.one.two",
+        "SKU-1234",
+        "AKIA",
+        "AIza",
+        "eyJ",
+        "eyJhbGciOiJIUzI1NiJ9",
+        "hooks.slack.com",
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+        "-----BEGIN PUBLIC KEY-----",
+        "the PRIVATE KEY was rotated",
+        "sig=1",
+        "AccountKey=missing",
+        "dop_v1_x",
+        "dckr_pat_x",
+        "hvs.x",
+        "pypi-AgE",
+        "ATBB",
+        "sha256:ad568ccc4533efa42cce874dcfaf6b7bf3c5c6ff89035c4cd800620a936b29f4",
+        "curl -s https://example.com/a:b",
+        "services_touched: DeployBillingServiceProduction",
+        "twilio was called",
+        "AGE-SECRET-KEY-",
+        "credentials: 2 found",
+        "task-proj-alpha-migration-phase-two",
+        "docker run -u 1000:1000 image",
+        "a.atlasv1.b",
+        "GR1348941",
+    ]
+    .map(str::to_owned)
+    .into();
+    all.extend([
+        hex(40),
+        hex(64),
+        format!("task-{}", hex(40)),
+        "3f2b8c1e-7d4a-4f6b-9c2d-1e0f9a8b7c6d".into(),
+    ]);
+    all.extend([base64(b"the quick brown fox jumps over the lazy dog"), noise(60), "A".repeat(200)]);
+    all
+}
+
+#[test]
+fn each_rule_finds_its_secrets_and_takes_only_them() {
+    let redactor = Redactor::standard();
+    let planted = planted();
+    for (rule, text, secrets) in &planted {
+        let (kept, found) = redactor.text(text);
+        assert!(found.iter().any(|found| found.rule == *rule), "{rule}: {found:?} in {text}");
+        for secret in secrets {
+            assert!(!kept.contains(secret.as_str()), "{rule}: {kept}");
+        }
+        assert!(kept.contains(&format!("[redacted:{rule}]")), "{rule}: {kept}");
+        if let [secret] = secrets.as_slice()
+            && rule != &"private-key"
+        {
+            let expected = text.replace(secret.as_str(), &format!("[redacted:{rule}]"));
+            assert!(rule == &"aws-secret-key" || kept == expected, "{rule}: {kept}, not {expected}");
+        }
+    }
+    for (rule, _) in built_in() {
+        assert!(planted.iter().any(|(planted, ..)| *planted == rule), "{rule} has no sample");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_secret_stays() {
+    let redactor = Redactor::standard();
+    for text in lookalikes() {
+        let (kept, found) = redactor.text(&text);
+        assert_eq!((kept.as_ref(), found), (text.as_str(), vec![]));
+        let mut value = json!({"title": text, "metadata": {"note": [text]}});
+        assert_eq!(redactor.value(&mut value), vec![], "{text}");
+    }
+}
+
+#[test]
+fn redacting_again_changes_nothing() {
+    let redactor = Redactor::standard();
+    for (rule, text, _) in planted() {
+        let (once, _) = redactor.text(&text);
+        assert_eq!(redactor.text(&once), (Cow::Borrowed(once.as_ref()), vec![]), "{rule}");
+        let mut value = json!({"password": text, "authorization": text, "token": text});
+        redactor.value(&mut value);
+        let once = value.clone();
+        assert_eq!(redactor.value(&mut value), vec![]);
+        assert_eq!(value, once);
+    }
+}
+
+#[test]
+fn base64_is_looked_into_once_wherever_it_begins() {
+    let redactor = Redactor::standard();
+    for (rule, text, secrets) in planted().into_iter().filter(|(_, text, _)| !text.starts_with("b3BlbnNz")) {
+        for glued in ["", "a", "ab", "abc", "x/"] {
+            let encoded = base64(format!("{text}, he said").as_bytes());
+            for encoded in
+                [encoded.clone(), encoded.trim_end_matches('=').replace('+', "-").replace('/', "_")]
+            {
+                let whole = format!("{{data: {glued}{encoded}}}");
+                let (kept, found) = redactor.text(&whole);
+                assert!(!found.is_empty(), "{rule}: {whole}");
+                assert_eq!(kept, format!("{{data: [redacted:{}]}}", found[0].rule), "{secrets:?}");
+            }
+        }
+    }
+    let wrapped: Vec<_> = base64(planted()[0].1.as_bytes()).into_bytes();
+    let wrapped: Vec<_> = wrapped.chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    assert_eq!(redactor.text(&wrapped.join("\n")).0, "[redacted:private-key]");
+}
+
+#[test]
+fn a_key_that_is_cut_off_at_either_end_is_found() {
+    let redactor = Redactor::standard();
+    let kind = ["EC PRIVATE", " KEY"].concat();
+    let whole = pem(&kind, "\n");
+    let (head, tail) = whole.split_at(whole.len() - 40);
+    for part in [head, &whole[..120], &whole[70..], tail] {
+        let (kept, found) = redactor.text(part);
+        assert_eq!(found[0].rule, "private-key", "{part}");
+        assert!(!kept.contains(&noise(16)), "{kept}");
+    }
+    let log = format!("key:\n{head}\nThen it failed");
+    assert!(redactor.text(&log).0.ends_with("it failed"));
+}
+
+#[test]
+fn a_secret_beside_other_characters_is_found() {
+    let redactor = Redactor::standard();
+    let secret = format!("gh{}{}", "p_", noise(36));
+    for text in
+        [format!("x{secret}"), format!("日本{secret}語"), format!("{secret}{secret}"), format!("_{secret}-")]
+    {
+        assert!(!redactor.text(&text).0.contains(&noise(20)), "{text}");
+    }
+}
+
+#[test]
+fn names_tell_what_values_are() {
+    let redactor = Redactor::standard();
+    let mut value = json!({
+        "password": "swordfish", "clientSecret": ["one two", "three"], "token": "expired", "api_key": 7, "Authorization": "Token abc",
+        "env": [{"name": "DB_PASSWORD", "value": "x y"}, {"name": "HOST", "value": "db"}], "title": "swordfish"
+    });
+    let found = redactor.value(&mut value);
+    let expected = json!({
+        "password": "[redacted:password]", "clientSecret": ["[redacted:password]", "[redacted:password]"], "token": "expired",
+        "api_key": 7, "Authorization": "Token [redacted:authorization]",
+        "env": [{"name": "DB_PASSWORD", "value": "[redacted:password]"}, {"name": "HOST", "value": "db"}], "title": "swordfish"
+    });
+    assert_eq!(value, expected);
+    let pointers: Vec<_> = found.iter().map(|found| found.pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        ["/Authorization", "/clientSecret/0", "/clientSecret/1", "/env/0/value", "/password"]
+    );
+}
+
+#[test]
+fn keys_are_redacted_and_no_value_is_lost_for_it() {
+    let (one, two) = (format!("gh{}{}", "p_", noise(36)), format!("gh{}{}x", "p_", noise(37)));
+    let mut value = json!({ (&one): {"password": "x1"}, (&two): 2 });
+    let found = Redactor::standard().value(&mut value);
+    assert_eq!(
+        value,
+        json!({"[redacted:github-pat]": {"password": "[redacted:password]"}, "[redacted:github-pat] 2": 2})
+    );
+    assert_eq!(found[1].pointer, "/[redacted:github-pat]/password");
+    assert!(found.iter().all(|found| !format!("{found:?}").contains(&noise(20))));
+}
+
+#[test]
+fn a_command_line_loses_what_its_flags_say_is_secret() {
+    let line = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for (given, expected) in [
+        ("tool --password swordfish --verbose", "tool --password [redacted:password] --verbose"),
+        ("tool --token=abc", "tool --token=[redacted:password]"),
+        (
+            "tool --password-file pw.txt --key k --password-stdin",
+            "tool --password-file pw.txt --key k --password-stdin",
+        ),
+        ("/usr/bin/curl -u bob:hunter2 https://x", "/usr/bin/curl -u bob:[redacted:password] https://x"),
+        ("curl -ubob:hunter2", "curl -ubob:[redacted:password]"),
+        ("docker run -u 1000:1000 -p 80:80 x", "docker run -u 1000:1000 -p 80:80 x"),
+        ("docker login -u bob -p hunter2 x", "docker login -u bob -p [redacted:password] x"),
+        ("mysql -phunter2 db", "mysql -p[redacted:password] db"),
+        ("sudo sshpass -p hunter2 ssh x", "sudo sshpass -p [redacted:password] ssh x"),
+        ("env PGPASSWORD=hunter2 psql", "env PGPASSWORD=[redacted:password] psql"),
+        ("git push https://bob:pw@x/y", "git push https://bob:[redacted:url-password]@x/y"),
+        (r#"record --metadata {"password":"x1"}"#, r#"record --metadata {"password":"[redacted:password]"}"#),
+        (r#"record --metadata={"api_key":"x1"}"#, r#"record --metadata={"api_key":"[redacted:password]"}"#),
+        ("record --title token --status failed", "record --title token --status failed"),
+    ] {
+        let (kept, _) = Redactor::standard().arguments(&line(given));
+        assert_eq!(kept, line(expected));
+    }
+    let header = ["-H".to_owned(), "Authorization: Bearer abc.d".to_owned()];
+    let (kept, found) = Redactor::standard().arguments(&header);
+    assert_eq!(kept[1], "Authorization: Bearer [redacted:authorization]");
+    assert_eq!(found[0].pointer, "/1");
+}
+
+#[test]
+fn a_hostile_text_takes_linear_time() {
+    let redactor = Redactor::standard();
+    let seconds = |text: &str| {
+        let started = Instant::now();
+        redactor.text(text);
+        started.elapsed().as_secs_f64()
+    };
+    let mut pieces: Vec<String> = rules::KNOWN_FORMS
+        .iter()
+        .chain(rules::NAMED)
+        .flat_map(|rule| rule.keywords)
+        .map(|text| (*text).to_owned())
+        .collect();
+    let all: String = pieces.concat();
+    pieces.extend(planted().into_iter().map(|(_, text, _)| text));
+    pieces.extend(
+        ["password=\"", "password='", "a:b@", "://a:b", "[redacted:", "-----", "\\n", "eyJ.", "A"]
+            .map(str::to_owned),
+    );
+    pieces.extend([all.clone(), base64(all.as_bytes()), format!("{all}://@ ")]);
+    for piece in pieces {
+        let text = |bytes: usize| piece.repeat(bytes / piece.len() + 1);
+        seconds(&text(1 << 10));
+        let (short, long) = (seconds(&text(1 << 14)), seconds(&text(1 << 17)));
+        // Eight times the text. Twice that leaves room for a busy machine; the square would be 64.
+        assert!(
+            long < 0.25 || long < short * 20.0,
+            "{short} s, then {long} s: {}",
+            &piece[..piece.len().min(60)]
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_planted_secret_survives_anywhere_in_a_value(
+        shape in "[a-z/ .\"é]{0,12}", keys in proptest::collection::vec("[a-z~/é]{1,6}", 1..5), which in 0..1000_usize,
+        is_key: bool, is_encoded: bool, in_array: bool, after in "[ ,\")日.]?[a-z ]{0,6}",
+    ) {
+        let planted = planted();
+        let (_, text, secrets) = &planted[which % planted.len()];
+        // That one is encoded already.
+        let is_encoded = is_encoded && !text.starts_with("b3BlbnNz");
+        let text = if is_encoded { base64(text.as_bytes()) } else { text.clone() };
+        let text = format!("{shape} {text}{after}");
+        let mut value = if is_key { json!({ text: 1 }) } else { json!(text) };
+        for key in &keys {
+            value = if in_array { json!([1, {key: value}]) } else { json!({key: value, "other": "x"}) };
+        }
+        let found = Redactor::standard().value(&mut value);
+        let all = strings(&value).join("\n");
+        prop_assert!(!found.is_empty(), "{}", value);
+        for secret in secrets {
+            prop_assert!(!all.contains(secret.as_str()), "{} in {}", secret, all);
+            let told = format!("{found:?}");
+            prop_assert!(!told.contains(secret.as_str()));
+        }
+    }
+
+    #[test]
+    fn any_text_can_be_redacted(text in any::<String>()) {
+        let (kept, found) = Redactor::standard().text(&text);
+        prop_assert!(found.is_empty() == (kept == text));
+    }
+}
+
+/// Every string and key in `value`.
+fn strings(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(strings).collect(),
+        Value::Object(map) => {
+            map.iter().flat_map(|(key, value)| [vec![key.clone()], strings(value)].concat()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
