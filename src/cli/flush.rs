@@ -36,6 +36,9 @@ impl FlushArgs {
         let outcome = ops::flush::run(&session.context, options)?;
         let Session { printer, messages, .. } = session;
         printer.recorded = !outcome.recorded.is_empty();
+        for (task_id, found) in &outcome.redacted {
+            messages.redacted(task_id, found);
+        }
         for (task_id, fields, path) in &outcome.differing {
             messages.differs("", task_id, fields);
             messages.hint(&format!("what waited is in {}", path.display()));

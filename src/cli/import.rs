@@ -135,6 +135,7 @@ impl Report<'_> {
                 }
                 bar.suspend(|| messages.problem(&problem.to_string()));
             }
+            ImportProgress::Redacted(origin, found) => bar.suspend(|| messages.redacted(origin, found)),
             ImportProgress::Differs(task_id, fields, origin) => {
                 bar.suspend(|| messages.differs(&origin.to_string(), task_id, fields));
             }

@@ -10,6 +10,7 @@ use chrono::{DateTime, FixedOffset, Local, Utc};
 use clap::builder::TypedValueParser;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::entry::Redactor;
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Durability;
 use crate::ops::{Context, Coverage};
@@ -231,7 +232,9 @@ pub fn main() -> ExitCode {
         Err(error) if error.use_stderr() && hook::is_called() => return ExitStatus::Done.into(),
         Err(error) if error.use_stderr() => {
             // `git audit --help` would look for a manual page.
-            messages.lines(&error.render().to_string().replace("try '--help'", "try `-h`"));
+            let text = error.render().to_string().replace("try '--help'", "try `-h`");
+            // It quotes the arguments.
+            messages.lines(&Redactor::standard().text(&text).0);
             return best_effort::keep_arguments(&mut messages).unwrap_or(ExitStatus::Invalid).into();
         }
         Err(help) => {

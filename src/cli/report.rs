@@ -47,6 +47,7 @@ impl<'s> Report<'s> {
                 let text = "which an interrupted run had left in the working tree";
                 self.messages.note(&format!("also recorded {task_id}, {text}"));
             }
+            Progress::Redacted(origin, found) => self.messages.redacted(origin, found),
             Progress::Invalid(problem) => self.refused(problem),
             Progress::Receipt { task_id, receipt, durability, origin } => {
                 if let Receipt::Skipped { differing, .. } = receipt
@@ -75,6 +76,9 @@ impl<'s> Report<'s> {
         if count > 0 {
             let entries = if count == 1 { "1 entry" } else { &format!("{count} entries") };
             self.messages.note(&format!("also recorded {entries} from the spool"));
+        }
+        for (task_id, found) in &flushed.redacted {
+            self.messages.redacted(task_id, found);
         }
         for (task_id, fields, path) in &flushed.differing {
             let fields = fields.join(", ");

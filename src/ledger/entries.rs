@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use git2::{ObjectType, Oid};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::flat_names::FlatNames;
 use super::layout::{self, CONFIG, DEFAULT_FLAT_LIMIT, ROOT, SHARDS, TASKS};
@@ -14,6 +15,7 @@ use super::objects::Objects;
 use super::pack::builder::PackBuilder;
 use super::tree::{MODE_DIRECTORY, MODE_FILE, RawTree};
 use crate::entry::TaskId;
+use crate::entry::redact::{RedactionPolicy, Redactor};
 use crate::error::{Error, Result};
 
 /// A commit's tree, its directories read when first needed. After [`EntryTree::add`] it is the next commit's tree.
@@ -51,6 +53,37 @@ pub(super) struct Policy {
     version: u32,
     #[serde(default = "default_flat_limit")]
     pub flat_limit: u32,
+    #[serde(default)]
+    pub redaction: RedactionPolicy,
+    /// Rules of redaction that were pasted from elsewhere.
+    #[serde(default, rename = "rules")]
+    pasted_rules: Vec<Value>,
+}
+
+impl Policy {
+    /// What a ledger without a policy follows.
+    fn without_file() -> Self {
+        Self {
+            version: first_version(),
+            flat_limit: default_flat_limit(),
+            redaction: RedactionPolicy::default(),
+            pasted_rules: Vec::new(),
+        }
+    }
+
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        let mut policy: Self = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        if policy.version != 1 {
+            let version = policy.version;
+            return Err(format!("version {version} is not known to this git-audit, which knows version 1"));
+        }
+        policy.redaction.rules.append(&mut policy.pasted_rules);
+        if !policy.redaction.is_default() {
+            // A rule that cannot be applied must stop everything that would be written without it.
+            Redactor::with(&policy.redaction)?;
+        }
+        Ok(policy)
+    }
 }
 
 fn first_version() -> u32 {
@@ -106,18 +139,9 @@ impl<'r> EntryTree<'r> {
             ));
         }
         let Some(bytes) = self.read_file(CONFIG)? else {
-            return Ok(Policy { version: 1, flat_limit: DEFAULT_FLAT_LIMIT });
+            return Ok(Policy::without_file());
         };
-        let text = String::from_utf8_lossy(&bytes);
-        let policy: Policy =
-            toml::from_str(&text).map_err(|error| Error::Policy(error.message().to_owned()))?;
-        if policy.version != 1 {
-            let version = policy.version;
-            return Err(Error::Policy(format!(
-                "version {version} is not known to this git-audit, which knows version 1"
-            )));
-        }
-        Ok(policy)
+        Policy::parse(&String::from_utf8_lossy(&bytes)).map_err(Error::Policy)
     }
 
     /// Looks a task up, in the flat directory and in its shard.

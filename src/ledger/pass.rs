@@ -19,7 +19,8 @@ use super::pack::store::StoredPack;
 use super::publish::{Publication, Published};
 use super::zlib::Effort;
 use super::{Receipt, Request};
-use crate::entry::{Digest, TaskId};
+use crate::entry::redact::RedactionPolicy;
+use crate::entry::{Digest, Redactor, TaskId};
 use crate::error::{Error, Result};
 
 /// A pass of at least as many entries is packed for space at once: its objects are alike.
@@ -253,6 +254,33 @@ impl<'l> Pass<'l> {
 }
 
 impl Ledger {
+    /// What the policy at the tip says about redaction.
+    ///
+    /// # Errors
+    /// The policy cannot be read or followed.
+    pub fn redaction_policy(&self) -> Result<RedactionPolicy> {
+        let objects = Rc::new(self.objects()?);
+        let tip = self.branch.tip(&self.repository)?;
+        let mut tree = EntryTree::at(&objects, tip)?;
+        let policy = tree.policy()?;
+        let redaction = policy.redaction.clone();
+        // The first pass goes on from here, if nobody moves the branch before.
+        if let Some(tip) = tip.filter(|_| matches!(tree.has_ledger(), Ok(true))) {
+            let directories = tree.into_directories();
+            self.continuation.set(Some(Continuation { tip, policy, directories }));
+        }
+        Ok(redaction)
+    }
+
+    /// Redacts by the policy at the tip.
+    ///
+    /// # Errors
+    /// The policy cannot be read or followed.
+    pub fn redactor(&self) -> Result<Redactor> {
+        let policy = self.redaction_policy()?;
+        Redactor::with(&policy).map_err(Error::Policy)
+    }
+
     /// Looks up, in one walk, which commits added the entries that were there already; those that are `made` are known.
     pub(super) fn name_commits(
         &self,

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::entry::parse::Invalid;
-use crate::entry::{Digest, Entry, TaskId, Timestamp, compare, message, render};
+use crate::entry::redact::Found;
+use crate::entry::{Digest, Entry, Redactor, TaskId, Timestamp, compare, message, render};
 
 /// An entry that is to be recorded, ready to be written.
 #[derive(Debug)]
@@ -35,6 +36,30 @@ impl Request {
         let digest = Digest::of(&bytes);
         let message = message::build(&entry, &digest);
         Ok(Self { task_id: entry.task_id, given, bytes, digest, message, authored: None })
+    }
+
+    /// The request without what `redactor` finds in it. `Err` has the reason why it cannot be recorded at all, and what
+    /// the caller wrote, redacted.
+    ///
+    /// # Errors
+    /// The policy blocks it, or it is no entry any more.
+    pub fn redacted(mut self, redactor: &Redactor) -> Result<(Self, Vec<Found>), (Invalid, String)> {
+        // What somebody wrote and what is stored of it are redacted alike, or a repeated record would differ.
+        let mut stored: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
+        let (found, refused) = redactor.entry(&mut stored);
+        let in_given = redactor.value(&mut self.given);
+        if found.is_empty() && in_given.is_empty() {
+            return Ok((self, found));
+        }
+        let authored = self.authored;
+        let again = refused.and_then(|()| {
+            let entry = super::view::read_entry(stored.to_string().as_bytes(), None)?;
+            Self::new(entry, self.given.clone())
+        });
+        match again {
+            Ok(request) => Ok((Self { authored, ..request }, found)),
+            Err(invalid) => Err((invalid, self.given_text())),
+        }
     }
 
     /// Makes the entry's own time the author date of its commit.

@@ -253,11 +253,29 @@ impl Waiting {
 
     /// It cannot be recorded as it is, ever: a person has to look at it.
     pub fn refuse(&self, why: &str) {
-        let item = fs::read(&self.0).ok().and_then(|bytes| serde_json::from_slice::<Item>(&bytes).ok());
-        if let Some(mut item) = item {
-            why.clone_into(&mut item.why);
-            _ = serde_json::to_vec_pretty(&item).map(|bytes| fs::write(&self.0, bytes));
-        }
+        self.change(|item| why.clone_into(&mut item.why));
         _ = fs::rename(&self.0, self.0.with_extension(INVALID));
+    }
+
+    /// What waits is this now: something was redacted since.
+    pub fn replace(&self, request: &Request) {
+        self.change(|item| item.request = Some(Ticket::of(request)));
+    }
+
+    /// What waited is no entry any more, but this text.
+    pub fn replace_by_text(&self, text: String) {
+        self.change(|item| (item.request, item.text) = (None, Some(text)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Item)) {
+        let Some(mut item) = read(&self.0) else { return };
+        change(&mut item);
+        let draft = self.0.with_extension("draft");
+        let written = serde_json::to_vec_pretty(&item).map_err(std::io::Error::from).and_then(|bytes| {
+            let mut file = File::create(&draft)?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        });
+        _ = written.and_then(|()| fs::rename(&draft, &self.0));
     }
 }

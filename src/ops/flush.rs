@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::record::other_case;
 use super::{Context, MAX_PASS_ENTRIES};
 use crate::entry::TaskId;
+use crate::entry::redact::Found;
 use crate::error::{Error, Result};
 use crate::ledger::{Deadline, Durability, Ledger, Naming, Packed, Receipt, Request};
 
@@ -24,6 +25,8 @@ pub struct FlushOutcome {
     pub skipped: Vec<TaskId>,
     /// Tasks that are recorded with other content: the fields, and where the waiting entry was moved.
     pub differing: Vec<(TaskId, Vec<String>, PathBuf)>,
+    /// What was found in entries as they waited.
+    pub redacted: Vec<(TaskId, Vec<Found>)>,
     /// Entries that turned out to be none that could be recorded.
     pub refused: usize,
     /// Files in the spool that hold no entry that could be recorded.
@@ -63,6 +66,7 @@ pub fn run(context: &Context, options: FlushOptions) -> Result<FlushOutcome> {
         outcome.recorded.extend(more.recorded);
         outcome.skipped.extend(more.skipped);
         outcome.differing.extend(more.differing);
+        outcome.redacted.extend(more.redacted);
         outcome.refused += more.refused;
         outcome.durability = more.durability;
     }
@@ -78,7 +82,30 @@ pub fn run(context: &Context, options: FlushOptions) -> Result<FlushOutcome> {
 /// Commits up to `limit` entries that wait.
 pub(super) fn commit_waiting(ledger: &Ledger, deadline: Deadline, limit: usize) -> Result<FlushOutcome> {
     let mut outcome = FlushOutcome::default();
-    let (files, requests): (Vec<_>, Vec<Request>) = ledger.waiting(limit).into_iter().unzip();
+    let waiting = ledger.waiting(limit);
+    if waiting.is_empty() {
+        return Ok(outcome);
+    }
+    let redactor = ledger.redactor()?;
+    let (mut files, mut requests): (Vec<_>, Vec<Request>) = (Vec::new(), Vec::new());
+    for (file, request) in waiting {
+        // It waited under other rules than those of now, or under none but the built-in ones.
+        match request.redacted(&redactor) {
+            Ok((request, found)) => {
+                if !found.is_empty() {
+                    file.replace(&request);
+                    outcome.redacted.push((request.task_id().clone(), found));
+                }
+                files.push(file);
+                requests.push(request);
+            }
+            Err((invalid, text)) => {
+                file.replace_by_text(text);
+                file.refuse(&invalid.to_string());
+                outcome.refused += 1;
+            }
+        }
+    }
     if requests.is_empty() {
         return Ok(outcome);
     }

@@ -12,6 +12,7 @@ use super::input::{Incoming, Origin, Problem, Reading, Source};
 use super::record::other_case;
 use super::{Context, init};
 use crate::entry::TaskId;
+use crate::entry::redact::Found;
 use crate::error::{Error, Result};
 use crate::ledger::{Bulk, Durability, Ledger, Naming, Packed, Receipt, Request};
 
@@ -44,6 +45,8 @@ pub enum ImportProgress<'p> {
     Began(&'p str),
     /// An input is not an entry; it was not recorded.
     Invalid(&'p Problem),
+    /// Secrets were found in an input, and what the policy wants was done about them.
+    Redacted(&'p Origin, &'p [Found]),
     /// A task is recorded already, with other values in these fields.
     Differs(&'p TaskId, &'p [String], &'p Origin),
     /// So much has been read; not all of it is durable.
@@ -108,6 +111,7 @@ pub fn run(
         arrays: Arrays::Streamed,
         authored: at_recorded_time,
         clock: context.place.clock,
+        redactor: ledger.redactor()?,
     };
     let mut writing = Writing { context, ledger: &ledger, outcome: ImportOutcome::default(), progress };
     let (sender, receiver) = sync_channel(WAITING_BATCHES);
@@ -135,7 +139,7 @@ fn read(reading: &Reading, source: Source, sender: &SyncSender<Vec<Incoming>>) {
                 bytes += request.size_bytes();
                 bytes >= BATCH_BYTES || batch.len() + 1 >= BATCH_ENTRIES
             }
-            Incoming::Invalid(..) => batch.len() + 1 >= BATCH_ENTRIES,
+            Incoming::Invalid(..) | Incoming::Redacted(..) => batch.len() + 1 >= BATCH_ENTRIES,
         };
         batch.push(incoming);
         if !full {
@@ -177,6 +181,10 @@ impl Writing<'_> {
                     Incoming::Request(request, origin) => (request, origin),
                     Incoming::Invalid(problem, _) => {
                         self.refuse(&problem)?;
+                        continue;
+                    }
+                    Incoming::Redacted(origin, found) => {
+                        (self.progress)(ImportProgress::Redacted(&origin, &found))?;
                         continue;
                     }
                     Incoming::MayWait => continue,

@@ -1,4 +1,5 @@
-//! Input to requests: reading sources, putting the caller's fields in, checking. A bad entry never costs a good one.
+//! Input to requests: reading sources, putting the caller's fields in, redacting, checking. A bad entry never costs a good
+//! one. Nothing leaves here, no message either, that was not redacted.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -8,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::documents::{Arrays, Document, Documents};
 use crate::entry::parse::{Invalid, pointer_to};
-use crate::entry::{Ci, Timestamp, validate};
+use crate::entry::redact::{Action, Found};
+use crate::entry::{Ci, Redactor, Timestamp, validate};
 use crate::error::{Error, Result};
 use crate::ledger::{Clock, Request};
 
@@ -77,6 +79,8 @@ pub(super) enum Incoming {
     Request(Request, Origin),
     /// Something else, and its text, as far as it is known.
     Invalid(Problem, Vec<u8>),
+    /// What was found in the input that comes next.
+    Redacted(Origin, Vec<Found>),
     /// Whoever writes the input may be waiting for what came of it so far.
     MayWait,
 }
@@ -92,6 +96,7 @@ pub(super) struct Reading {
     /// The entries' own times become author dates.
     pub authored: bool,
     pub clock: Clock,
+    pub redactor: Redactor,
 }
 
 impl Reading {
@@ -100,17 +105,17 @@ impl Reading {
         let (name, reader): (_, Box<dyn Read>) = match source {
             Source::Fields => {
                 let origin = Origin { source: None, line: None };
-                return take(self.request(origin, Ok(Value::Object(Map::new())), Vec::new()));
+                return self.hand_over(origin, Ok(Value::Object(Map::new())), Vec::new(), take);
             }
             Source::Values(values) => {
                 let origin = Origin { source: None, line: None };
                 return values
                     .into_iter()
-                    .try_for_each(|value| take(self.request(origin.clone(), Ok(value), Vec::new())));
+                    .try_for_each(|value| self.hand_over(origin.clone(), Ok(value), Vec::new(), take));
             }
             Source::Stream(name, reader) => (name, reader),
             Source::File(path) => {
-                let name = path.display().to_string();
+                let name = self.redactor.text(&path.display().to_string()).0.into_owned();
                 let path = self.directory.join(path);
                 let is_directory = fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
                 let opened = if is_directory {
@@ -130,7 +135,7 @@ impl Reading {
                 Ok(None) => return Ok(()),
                 Err(error) => return take(refused(name, unreadable(&error))),
                 Ok(Some(Document { line, value, text })) => {
-                    take(self.request(Origin { source: Some(name.clone()), line }, value, text))?;
+                    self.hand_over(Origin { source: Some(name.clone()), line }, value, text, take)?;
                 }
             }
             if documents.may_wait() {
@@ -151,24 +156,66 @@ impl Reading {
         whole
     }
 
-    fn request(&self, origin: Origin, value: std::result::Result<Value, Invalid>, text: Vec<u8>) -> Incoming {
+    /// Hands over what is in one document, redacted, and before that what was found in it.
+    fn hand_over(
+        &self,
+        origin: Origin,
+        value: std::result::Result<Value, Invalid>,
+        text: Vec<u8>,
+        take: &mut dyn FnMut(Incoming) -> Result<()>,
+    ) -> Result<()> {
+        let mut found = Vec::new();
         let mut text = text;
-        let request = value.and_then(|given| {
-            let mut given = with_fields(given, &self.fields)?;
-            let whole = self.filled(&mut given, origin.source.is_none());
-            let now = Timestamp::from_clock(self.clock.now());
-            let checked = validate::entry(whole, now).inspect_err(|_| {
-                text = given.to_string().into_bytes();
-            });
-            let entry = checked?;
-            let time = entry.timestamp;
-            let request = Request::new(entry, given)?;
-            Ok(if self.authored { request.authored_at(time) } else { request })
-        });
-        match request {
-            Ok(request) => Incoming::Request(request, origin),
-            Err(invalid) => Incoming::Invalid(Problem { origin, invalid }, text),
+        let request = match value {
+            Ok(given) => self.request(given, origin.source.is_none(), &mut found, &mut text),
+            Err(invalid) => {
+                let given = String::from_utf8_lossy(&text);
+                let (kept, in_text) = self.redactor.document(&given);
+                found.extend(in_text);
+                text = kept.into_owned().into_bytes();
+                Err(invalid)
+            }
+        };
+        // What is blocked is refused, which says so.
+        found.retain(|found| found.action != Action::Block);
+        if !found.is_empty() {
+            take(Incoming::Redacted(origin.clone(), found))?;
         }
+        match request {
+            Ok(request) => take(Incoming::Request(request, origin)),
+            Err(invalid) => {
+                let clean = |text: &str| self.redactor.text(text).0.into_owned();
+                let (pointer, rule) = (invalid.pointer.as_deref().map(clean), clean(&invalid.rule));
+                let invalid = Invalid { pointer, rule, ..invalid };
+                take(Incoming::Invalid(Problem { origin, invalid }, text))
+            }
+        }
+    }
+
+    /// A request of what was given. Where it is none, `text` becomes what was given, redacted.
+    fn request(
+        &self,
+        given: Value,
+        by_fields_alone: bool,
+        found: &mut Vec<Found>,
+        text: &mut Vec<u8>,
+    ) -> std::result::Result<Request, Invalid> {
+        let mut given = with_fields(given, &self.fields)?;
+        let (in_given, refused) = self.redactor.entry(&mut given);
+        found.extend(in_given);
+        let mut whole = self.filled(&mut given, by_fields_alone);
+        let checked = refused.and_then(|()| {
+            if self.ci.is_some() {
+                let (in_whole, refused) = self.redactor.entry(&mut whole);
+                found.extend(in_whole.into_iter().filter(|one| !found.contains(one)).collect::<Vec<_>>());
+                refused?;
+            }
+            validate::entry(whole, Timestamp::from_clock(self.clock.now()))
+        });
+        let entry = checked.inspect_err(|_| *text = given.to_string().into_bytes())?;
+        let time = entry.timestamp;
+        let request = Request::new(entry, given)?;
+        Ok(if self.authored { request.authored_at(time) } else { request })
     }
 }
 

@@ -27,6 +27,7 @@ mod parts;
 pub mod path;
 pub mod query;
 pub mod record;
+pub mod redaction;
 pub mod run;
 pub mod running;
 pub mod show;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::documents::Arrays;
 use super::input::{Field, Incoming, Origin, Problem, Reading, Source};
-use super::{Context, MAX_PASS_ENTRIES, flush, init};
+use super::{Context, MAX_PASS_ENTRIES, flush, init, redaction};
 use crate::entry::parse::Invalid;
+use crate::entry::redact::Found;
 use crate::entry::{Ci, TaskId};
 use crate::error::{Error, Result};
 use crate::ledger::{self, Durability, Ledger, Naming, Receipt, Request, Spool, Spooled};
@@ -45,6 +46,8 @@ pub enum Progress<'p> {
     Pinned(&'p str),
     /// Something that is no failure of the record, such as that the branch could not be pinned.
     Warning(&'p Error),
+    /// Secrets were found in an input, and what the policy wants was done about them.
+    Redacted(&'p Origin, &'p [Found]),
     /// An input is not an entry; it was not recorded.
     Invalid(&'p Problem),
     /// An entry that an interrupted run had left behind was completed.
@@ -89,11 +92,12 @@ pub fn run(
     progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<RecordOutcome> {
     let RecordOptions { sources, fields, ci, init: make_ledger, best_effort } = options;
+    let (ledger, redactor) = redaction::begin(context, best_effort)?;
     let mut recording = Recording {
         context,
         make_ledger,
         best_effort,
-        ledger: None,
+        ledger,
         names_one_task: fields.iter().any(|(keys, _)| *keys == ["task_id"]),
         pass: Vec::new(),
         pass_bytes: 0,
@@ -107,6 +111,7 @@ pub fn run(
         arrays: Arrays::Refused,
         authored: false,
         clock: context.place.clock,
+        redactor,
     };
     for source in sources {
         reading.read(source, &mut |incoming| recording.take(incoming))?;
@@ -133,6 +138,7 @@ impl Recording<'_> {
     fn take(&mut self, incoming: Incoming) -> Result<()> {
         let (request, origin) = match incoming {
             Incoming::Invalid(problem, text) => return self.refuse(&problem, &text),
+            Incoming::Redacted(origin, found) => return (self.progress)(Progress::Redacted(&origin, &found)),
             Incoming::MayWait if self.names_one_task => return Ok(()),
             Incoming::MayWait => return self.flush(),
             Incoming::Request(request, origin) => (request, origin),
@@ -185,9 +191,16 @@ impl Recording<'_> {
         let deadline = self.context.deadline();
         let ledger = match self.ledger.take() {
             Some(ledger) => ledger,
-            None => init::open_or_make(self.context, self.make_ledger, &mut |branch| {
-                (self.progress)(Progress::Began(branch))
-            })?,
+            None => {
+                let ledger = init::open_or_make(self.context, self.make_ledger, &mut |branch| {
+                    (self.progress)(Progress::Began(branch))
+                })?;
+                // Somebody else made it since, and what was read was not redacted by its rules.
+                if !ledger.redaction_policy()?.is_default() {
+                    return Err(Error::Moved(ledger.branch().to_owned()));
+                }
+                ledger
+            }
         };
         self.ledger.insert(ledger).append(requests, deadline, Naming::Every)
     }

@@ -5,7 +5,11 @@ use std::io::Write;
 use super::sanitize::visible;
 use super::style::Style;
 use crate::entry::TaskId;
+use crate::entry::redact::Found;
 use crate::error::Error;
+
+/// How many secrets of one input are named.
+const MAX_FOUND: usize = 10;
 
 /// Standard error. A message that cannot be written is dropped: there is nowhere left to say so.
 pub struct Messages {
@@ -71,6 +75,16 @@ impl Messages {
         let place = if origin.is_empty() { String::new() } else { format!("{origin}: ") };
         let fields = fields.join(", ");
         self.warning(&format!("{place}{task_id} is recorded already, with other values in {fields}"));
+    }
+
+    /// What was found in what came from `origin`, one line each, up to some.
+    pub fn redacted(&mut self, origin: &dyn std::fmt::Display, found: &[Found]) {
+        for found in &found[..found.len().min(MAX_FOUND)] {
+            self.warning(&format!("{origin}: {found}"));
+        }
+        if found.len() > MAX_FOUND {
+            self.warning(&format!("{origin}: and {} more", found.len() - MAX_FOUND));
+        }
     }
 
     /// A lock that was in the way.

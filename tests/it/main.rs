@@ -30,6 +30,7 @@ mod places;
 mod plain_git;
 mod query;
 mod record;
+mod redaction;
 mod sandbox;
 mod shell;
 mod show;
