@@ -64,6 +64,7 @@ impl ArtifactArgs {
         let repository = self.repository.resolve();
         let options = ArtifactOptions { task_id: self.task_id, artifact, repository };
         let outcome = ops::artifact::run(&session.context, options)?;
+        session.messages.redacted(&"the flags", &outcome.found);
         print::artifact(&mut session.printer, &outcome)?;
         Ok(ExitStatus::Done)
     }

@@ -81,6 +81,7 @@ impl EventArgs {
         let task_id = self.task_id.clone();
         let options = EventOptions { task_id, events: vec![self.into_event()], repository };
         let outcome = ops::event::run(&session.context, options)?;
+        session.messages.redacted(&"the flags", &outcome.found);
         print::event(&mut session.printer, &outcome)?;
         Ok(ExitStatus::Done)
     }
@@ -162,6 +163,7 @@ impl Stream {
         let add = |session: &mut Session, events| {
             let options = EventOptions { task_id: self.task_id.clone(), events, repository: None };
             let outcome = ops::event::run(&session.context, options)?;
+            session.messages.redacted(&"standard input", &outcome.found);
             print::event(&mut session.printer, &outcome)
         };
         let whole = batch.iter().map(|(_, event)| event.clone()).collect();

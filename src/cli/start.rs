@@ -80,6 +80,7 @@ impl StartArgs {
         if let Some(branch) = &outcome.began {
             messages.note(&format!("began a ledger on branch {branch}"));
         }
+        messages.redacted(&"the flags", &outcome.found);
         print::started(printer, &outcome)?;
         Ok(ExitStatus::Done)
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::capture::Baseline;
 use super::process::Process;
+use crate::entry::redact::RedactionPolicy;
 
 /// The `schema` of a journal, in its first line.
 pub const SCHEMA: &str = "git-audit/journal/v1";
@@ -90,7 +91,7 @@ pub struct Start {
     pub is_durable: bool,
     /// The ledger's rules of redaction at that time, so that events need not read the ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub redaction: Option<Value>,
+    pub redaction: Option<RedactionPolicy>,
 }
 
 /// How a task ended.

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::running::{self, RepositoryOption};
+use super::scribe::Scribe;
 use super::{Context, looks};
+use crate::entry::redact::Found;
 use crate::entry::{RefType, TaskId};
 use crate::error::{Error, Result};
 use crate::journal::Record;
@@ -27,6 +29,8 @@ pub struct ArtifactOutcome {
     pub task_id: TaskId,
     /// The artifact, with what was filled in.
     pub artifact: Map<String, Value>,
+    /// The secrets that were found in it.
+    pub found: Vec<Found>,
 }
 
 /// Adds an artifact to a running task. It is durable when this returns.
@@ -38,14 +42,15 @@ pub fn run(context: &Context, options: ArtifactOptions) -> Result<ArtifactOutcom
     if let Some(repository) = repository {
         artifact = about(context, &repository, artifact)?;
     }
-    let artifact = running::artifact(artifact, &running::now(context))?;
-    let (mut journal, _) = running::open(context, &task_id)?;
+    let (mut journal, start) = running::open(context, &task_id)?;
+    let mut scribe = Scribe::of(&start, running::now(context))?;
+    let artifact = scribe.artifact(artifact)?;
     if journal.story()?.is_some_and(|story| story.has_artifact(&artifact)) {
         return Err(Error::Duplicate { task_id, item: in_words(&artifact) });
     }
     journal.append(vec![Record::Artifact { artifact: artifact.clone() }])?;
     journal.commit()?;
-    Ok(ArtifactOutcome { task_id, artifact })
+    Ok(ArtifactOutcome { task_id, artifact, found: scribe.found })
 }
 
 /// The artifact with what its repository says of it.

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::running::{self, RepositoryOption};
+use super::scribe::Scribe;
 use super::{Context, looks};
 use crate::entry::TaskId;
+use crate::entry::redact::Found;
 use crate::error::{Error, Result};
 use crate::journal::story::merged;
 use crate::journal::{Record, Story};
@@ -32,6 +34,8 @@ pub struct EventOutcome {
     pub last: u64,
     /// The number of events that were added.
     pub added: usize,
+    /// The secrets that were found in them.
+    pub found: Vec<Found>,
 }
 
 /// Adds events to a running task. They are durable when this returns; all of them or none.
@@ -46,23 +50,24 @@ pub fn run(context: &Context, options: EventOptions) -> Result<EventOutcome> {
         }
         None => None,
     };
-    let at = running::now(context);
     if let (Some(event), Some(look)) = (events.last_mut(), &look) {
         *event = merged(look.event.clone(), std::mem::take(event));
     }
-    let mut records = events.into_iter().map(|event| record(event, &at)).collect::<Result<Vec<_>>>()?;
+    let (mut journal, start) = running::open(context, &task_id)?;
+    let mut scribe = Scribe::of(&start, running::now(context))?;
+    let mut records =
+        events.into_iter().map(|event| record(event, &mut scribe)).collect::<Result<Vec<_>>>()?;
     let added = records.len();
-    let (mut journal, _) = running::open(context, &task_id)?;
     let is_step = |record: &Record| matches!(record, Record::Step { .. });
-    let story = if look.is_some() || records.iter().any(is_step) { journal.story()? } else { None };
+    let story = if records.iter().any(is_step) { journal.story()? } else { None };
     refuse_known_steps(&task_id, story.as_ref(), &records)?;
     if let Some(look) = look {
-        records.extend(running::new_artifacts(look.artifacts, story.as_ref(), &at)?);
+        records.extend(scribe.artifacts(look.artifacts)?);
         records.extend(look.baseline.map(|baseline| Record::Repository { baseline }));
     }
     let last = journal.append(records)?;
     journal.commit()?;
-    Ok(EventOutcome { task_id, last, added })
+    Ok(EventOutcome { task_id, last, added, found: scribe.found })
 }
 
 /// The result of a step is taken down once.
@@ -86,11 +91,11 @@ fn refuse_known_steps(task_id: &TaskId, story: Option<&Story>, records: &[Record
     Ok(())
 }
 
-fn record(mut event: Map<String, Value>, at: &str) -> Result<Record> {
+fn record(mut event: Map<String, Value>, scribe: &mut Scribe) -> Result<Record> {
     let is_step = event.get("type").is_some_and(|kind| kind == STEP_RESULT);
     let step = event.get_mut("metadata").filter(|data| is_step && data.get("step_id").is_some());
     match step.map(Value::take) {
-        Some(Value::Object(step)) => running::step(step),
-        _ => running::event(event, at),
+        Some(Value::Object(step)) => Ok(Record::Step { step: scribe.step(step)? }),
+        _ => scribe.event(event),
     }
 }

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::input::Source;
+use super::input::{Origin, Source};
 use super::looks::Look;
 use super::record::{Progress, RecordOptions, RecordOutcome};
 use super::running::{self, RepositoryOption};
+use super::scribe::Scribe;
 use super::tasks::{State, state_of};
 use super::{Context, looks, parts, record};
 use crate::entry::{Status, TaskId};
@@ -66,6 +67,9 @@ pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Res
             looks.extend(looks::at_end(context, repository, &story.repositories)?);
         }
     }
+    let mut scribe = Scribe::of(&story.start, running::now(context))?;
+    let given = scribe.part(given)?;
+    tell_found(&scribe, progress)?;
     let finish = match story.finish {
         Some(before) if given.as_object().is_some_and(Map::is_empty) || before.fields == given => before,
         _ => Finish { at: running::now(context), fields: given },
@@ -119,13 +123,15 @@ fn seal(
         before => {
             let mut records = Vec::new();
             if before.is_none() {
+                let mut scribe = Scribe::of(&story.start, finish.at.clone())?;
                 for Look { event, artifacts, .. } in looks {
-                    records.push(running::event(event, &finish.at)?);
-                    records.extend(running::new_artifacts(artifacts, Some(&story), &finish.at)?);
+                    records.push(scribe.event(event)?);
+                    records.extend(scribe.artifacts(artifacts)?);
                 }
                 for event in last_events(&finish) {
-                    records.push(running::event(event, &finish.at)?);
+                    records.push(scribe.event(event)?);
                 }
+                tell_found(&scribe, progress)?;
             }
             records.push(Record::Finish(finish.clone()));
             journal.append(records)?;
@@ -159,6 +165,13 @@ fn seal(
         }
     };
     Ok(FinishOutcome { recorded, set_aside, unreadable })
+}
+
+fn tell_found(scribe: &Scribe, progress: Tell<'_>) -> Result<()> {
+    if scribe.found.is_empty() {
+        return Ok(());
+    }
+    progress(Progress::Redacted(&Origin { source: None, line: None }, &scribe.found))
 }
 
 /// Records a task that could have no journal.

@@ -30,6 +30,7 @@ pub mod record;
 pub mod redaction;
 pub mod run;
 pub mod running;
+mod scribe;
 pub mod show;
 pub mod start;
 pub mod tasks;

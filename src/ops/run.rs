@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::finish::{self, FinishOptions, FinishOutcome};
+use super::input::Origin;
 use super::record::Progress;
 use super::running::{self, RepositoryOption};
 use super::start::{Owner, StartOptions, begin};
@@ -64,7 +65,14 @@ pub fn run(
     progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<RunOutcome> {
     let RunOptions { task_id, given, repositories, command, relay, init: make_ledger, strict } = options;
+    let opened = init::open_or_make(context, make_ledger, &mut |_| Ok(()));
+    let redactor = opened.as_ref().ok().and_then(|ledger| ledger.redactor().ok()).unwrap_or_default();
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (words, found) = redactor.arguments(&words);
+    if !found.is_empty() {
+        let origin = Origin { source: Some("the command line".into()), line: None };
+        progress(Progress::Redacted(&origin, &found))?;
+    }
     let mut given = given;
     if given.get("title").is_none() {
         given["title"] = json!(truncate(&words.join(" "), MAX_TITLE_BYTES));
@@ -77,8 +85,7 @@ pub fn run(
         owner: Owner::This,
         init: make_ledger,
     };
-    let begun = init::open_or_make(context, make_ledger, &mut |_| Ok(()))
-        .and_then(|ledger| begin(context, &ledger, start));
+    let begun = opened.and_then(|ledger| begin(context, &ledger, start));
     let has_journal = match begun {
         Ok(_) => true,
         Err(error) if strict => return Err(error),
@@ -96,7 +103,9 @@ pub fn run(
     }
     let directory = &context.place.directory;
     let ended = command::run(&Launch { command: &command, directory, variables: &variables, relay });
-    let end = end_of(&ended, &words);
+    // Before it is cut: half a secret is not recognised.
+    let said = last_lines(&redactor.text(&ended.last_lines).0);
+    let end = end_of(&ended, &words, &said);
     let recorded = if has_journal {
         let finish = FinishOptions { task_id, given: end, repositories: Vec::new(), best_effort: true };
         finish::run(context, finish, progress)
@@ -107,9 +116,8 @@ pub fn run(
 }
 
 /// What the end of the command says about its entry.
-fn end_of(ended: &Ended, words: &[String]) -> Value {
+fn end_of(ended: &Ended, words: &[String], said: &str) -> Value {
     let program = words.first().map(String::as_str).unwrap_or_default();
-    let said = last_lines(&ended.last_lines);
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let (status, what) = match &ended.ending {
         Ending::Code(0) => (Status::Completed, None),

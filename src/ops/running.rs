@@ -1,15 +1,13 @@
-//! What the commands for running tasks share: finding the journal, and what may be written into it.
+//! What the commands for running tasks share: finding the journal.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
-
 use super::Context;
-use crate::entry::{TaskId, Timestamp, validate};
+use crate::entry::{TaskId, Timestamp};
 use crate::error::{Error, Result};
-use crate::journal::{Journals, OpenJournal, Record, Start, Story};
+use crate::journal::{Journals, OpenJournal, Start, Story};
 use crate::ledger::{self, Durability, Ledger};
 
 /// Ids that are offered for one that is not there.
@@ -73,17 +71,6 @@ pub(super) fn story(context: &Context, task_id: &TaskId) -> Result<Story> {
     journals.read(task_id)?.ok_or_else(|| not_running(context, &journals, task_id))
 }
 
-/// Of these artifacts those that the story does not have, as they go into the journal.
-pub(super) fn new_artifacts(
-    artifacts: Vec<Map<String, Value>>,
-    story: Option<&Story>,
-    at: &str,
-) -> Result<Vec<Record>> {
-    let new =
-        artifacts.into_iter().filter(|artifact| story.is_none_or(|story| !story.has_artifact(artifact)));
-    new.map(|artifact| Ok(Record::Artifact { artifact: self::artifact(artifact, at)? })).collect()
-}
-
 /// Whether the task has a journal.
 pub(super) fn is_running(context: &Context, task_id: &TaskId) -> Result<bool> {
     Ok(journals_by_sight(context, task_id).is_some() || journals_at(context)?.path(task_id).is_file())
@@ -107,37 +94,4 @@ pub(super) fn not_running(context: &Context, journals: &Journals, task_id: &Task
         .filter(|running| strsim::jaro_winkler(running, task_id.as_str()) > SIMILARITY)
         .take(MAX_SIMILAR);
     Error::NotRunning { task_id: task_id.clone(), is_recorded, similar: similar.collect() }
-}
-
-/// An event as it goes into the journal: checked, with its time.
-pub(super) fn event(mut event: Map<String, Value>, at: &str) -> Result<Record> {
-    if event.get("at").is_none_or(Value::is_null) {
-        event.insert("at".into(), Value::from(at));
-    }
-    let event = validate::lone_event(event)?;
-    let mut event = object(&event)?;
-    event.remove("seq");
-    Ok(Record::Event { event })
-}
-
-/// A step as it goes into the journal: checked.
-pub(super) fn step(step: Map<String, Value>) -> Result<Record> {
-    let step = validate::lone_step(step)?;
-    Ok(Record::Step { step: object(&step)? })
-}
-
-/// An artifact as it goes into the journal: checked, with its time.
-pub(super) fn artifact(mut artifact: Map<String, Value>, at: &str) -> Result<Map<String, Value>> {
-    if artifact.get("created_at").is_none_or(Value::is_null) {
-        artifact.insert("created_at".into(), Value::from(at));
-    }
-    object(&validate::lone_artifact(artifact)?)
-}
-
-fn object(value: &impl serde::Serialize) -> Result<Map<String, Value>> {
-    match serde_json::to_value(value) {
-        Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Ok(Map::new()),
-        Err(error) => Err(Error::io("put it into the journal", error)),
-    }
 }

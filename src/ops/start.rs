@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde_json::{Map, Value, json};
 
 use super::running::{self, RepositoryOption};
+use super::scribe::Scribe;
 use super::{Context, init, looks};
-use crate::entry::{Status, TaskId, Timestamp, validate};
+use crate::entry::redact::Found;
+use crate::entry::{Redactor, Status, TaskId, Timestamp, validate};
 use crate::error::{Error, Result};
 use crate::journal::capture::Baseline;
 use crate::journal::{Process, Record, Start, record};
@@ -55,6 +57,8 @@ pub struct StartOutcome {
     pub journal: PathBuf,
     /// The branch of the ledger that was begun for it.
     pub began: Option<String>,
+    /// The secrets that were found in what is known of it.
+    pub found: Vec<Found>,
 }
 
 /// Begins a task, or takes over one that is running.
@@ -73,11 +77,14 @@ pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
 
 /// As [`run`], in an open ledger.
 pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
-    let StartOptions { task_id, given: fields, metadata, repositories, owner, .. } = options;
+    let StartOptions { task_id, given, metadata, repositories, owner, .. } = options;
     if ledger.view()?.has(&task_id)? {
         return Err(Error::AlreadyRecorded(task_id));
     }
     let at = running::now(context);
+    let policy = ledger.redaction_policy()?;
+    let mut scribe = Scribe::new(Redactor::with(&policy).map_err(Error::Policy)?, at.clone());
+    let fields = scribe.part(given)?;
     check(&task_id, &at, &fields)?;
     let owner = match owner {
         Owner::Caller => Some(Process::caller()),
@@ -107,7 +114,7 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
             if !metadata.is_empty() {
                 event.insert("metadata".into(), Value::Object(metadata));
             }
-            let event = running::event(event, &at)?;
+            let event = scribe.event(event)?;
             let start = Start {
                 schema: record::SCHEMA.into(),
                 task_id: task_id.to_string(),
@@ -115,7 +122,7 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
                 fields,
                 owner,
                 is_durable: journals.is_durable(),
-                redaction: None,
+                redaction: Some(policy).filter(|policy| !policy.is_default()),
             };
             let baselines = baselines.into_iter().map(|baseline| Record::Repository { baseline });
             journal.append([Record::Start(start), event].into_iter().chain(baselines).collect())?;
@@ -123,7 +130,8 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
         }
     };
     journal.commit()?;
-    Ok(StartOutcome { journal: journals.path(&task_id), task_id, resumed, since, began: None })
+    let found = scribe.found;
+    Ok(StartOutcome { journal: journals.path(&task_id), task_id, resumed, since, began: None, found })
 }
 
 /// What is known already must be able to become an entry.

@@ -1,0 +1,100 @@
+//! What goes into a journal: checked as an entry is, and without secrets.
+
+use serde_json::{Map, Value, json};
+
+use crate::entry::parse::Invalid;
+use crate::entry::redact::Found;
+use crate::entry::{Redactor, validate};
+use crate::error::{Error, Result};
+use crate::journal::{Record, Start};
+
+/// Takes things down.
+pub(super) struct Scribe {
+    redactor: Redactor,
+    /// When it happens, where nothing else is said.
+    at: String,
+    /// The secrets that were found.
+    pub found: Vec<Found>,
+}
+
+impl Scribe {
+    /// By the rules of a ledger.
+    pub fn new(redactor: Redactor, at: String) -> Self {
+        Self { redactor, at, found: Vec::new() }
+    }
+
+    /// By the rules that the ledger had when the task began.
+    pub fn of(start: &Start, at: String) -> Result<Self> {
+        let redactor = match &start.redaction {
+            Some(policy) => Redactor::with(policy).map_err(Error::Policy)?,
+            None => Redactor::standard(),
+        };
+        Ok(Self::new(redactor, at))
+    }
+
+    /// A part of an entry.
+    pub fn part(&mut self, mut given: Value) -> Result<Value> {
+        let (found, refused) = self.redactor.entry(&mut given);
+        self.found.extend(found);
+        refused?;
+        Ok(given)
+    }
+
+    /// An event, with its time.
+    pub fn event(&mut self, event: Map<String, Value>) -> Result<Record> {
+        let event = self.item("events", with_time(event, "at", &self.at))?;
+        let mut event = object(&validate::lone_event(event)?)?;
+        event.remove("seq");
+        Ok(Record::Event { event })
+    }
+
+    /// A step.
+    pub fn step(&mut self, step: Map<String, Value>) -> Result<Map<String, Value>> {
+        let step = self.item("steps", step)?;
+        object(&validate::lone_step(step)?)
+    }
+
+    /// An artifact, with its time.
+    pub fn artifact(&mut self, artifact: Map<String, Value>) -> Result<Map<String, Value>> {
+        let artifact = self.item("artifacts", with_time(artifact, "created_at", &self.at))?;
+        object(&validate::lone_artifact(artifact)?)
+    }
+
+    /// What a look found. Artifacts that the story has already are left out when it is read.
+    pub fn artifacts(&mut self, artifacts: Vec<Map<String, Value>>) -> Result<Vec<Record>> {
+        artifacts
+            .into_iter()
+            .map(|artifact| Ok(Record::Artifact { artifact: self.artifact(artifact)? }))
+            .collect()
+    }
+
+    /// One of a list of the entry, redacted where it will be in the entry: the policy's pointers lead there.
+    fn item(&mut self, list: &str, item: Map<String, Value>) -> Result<Map<String, Value>> {
+        let place = format!("/{list}/0");
+        let inside = |pointer: &str| pointer.strip_prefix(&place).unwrap_or(pointer).to_owned();
+        let mut whole = json!({ list: [item] });
+        let (found, refused) = self.redactor.entry(&mut whole);
+        self.found.extend(found.into_iter().map(|found| Found { pointer: inside(&found.pointer), ..found }));
+        refused.map_err(|invalid| Invalid { pointer: invalid.pointer.as_deref().map(inside), ..invalid })?;
+        match whole.pointer_mut(&place).map(Value::take) {
+            Some(Value::Object(item)) => Ok(item),
+            // A policy that takes away the whole of it leaves nothing to take down.
+            _ => Err(Invalid::at("", "the ledger's policy redacts all of it").into()),
+        }
+    }
+}
+
+fn with_time(mut item: Map<String, Value>, key: &str, at: &str) -> Map<String, Value> {
+    if item.get(key).is_none_or(Value::is_null) {
+        item.insert(key.into(), Value::from(at));
+    }
+    item
+}
+
+fn object(value: &impl serde::Serialize) -> Result<Map<String, Value>> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(_) => Ok(Map::new()),
+        Err(error) => Err(Error::io("put it into the journal", error)),
+    }
+}
