@@ -50,6 +50,7 @@ pub(super) struct ArtifactArgs {
 impl ArtifactArgs {
     pub fn run(self, session: &mut Session) -> Done {
         session.context.timeout = self.wait.timeout;
+        session.stand_by(&self.task_id);
         let artifact = json!({
             "repo_id": self.repository.repo_id,
             "ref_type": self.kind,

@@ -74,6 +74,7 @@ pub(super) struct EventArgs {
 impl EventArgs {
     pub fn run(self, session: &mut Session) -> Done {
         session.context.timeout = self.wait.timeout;
+        session.stand_by(&self.task_id);
         if self.kind == "-" {
             return self.run_stream(session);
         }

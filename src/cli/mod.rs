@@ -11,6 +11,7 @@ use clap::builder::TypedValueParser;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::entry::Redactor;
+use crate::entry::TaskId;
 use crate::error::{Error, ExitStatus, Result};
 use crate::ledger::Durability;
 use crate::ops::{Context, Coverage};
@@ -210,6 +211,15 @@ struct Session {
 }
 
 impl Session {
+    /// Inside a command of `run`, the journal of its task is beside the ledger of that, wherever we stand.
+    fn stand_by(&mut self, task_id: &TaskId) {
+        let surrounding = environment::surrounding_task().filter(|(task, _)| task == task_id.as_str());
+        if let Some((_, ledger)) = surrounding {
+            self.context.place.git_dir = Some(ledger);
+            self.context.place.work_tree = None;
+        }
+    }
+
     /// Says why an answer may lack something.
     fn say_what_is_missing(&mut self, coverage: &Coverage) {
         if let Some(reason) = &coverage.incomplete {
@@ -329,8 +339,8 @@ impl From<ExitStatus> for ExitCode {
 
 /// A task id on the command line. Where it must be one that is in the ledger, the shells offer those:
 /// `#[arg(value_parser = task_id, add = KnownTask)]`.
-fn task_id(text: &str) -> std::result::Result<crate::entry::TaskId, String> {
-    crate::entry::TaskId::new(text)
+fn task_id(text: &str) -> std::result::Result<TaskId, String> {
+    TaskId::new(text)
 }
 
 /// Marks an argument whose value is the id of a running task.
