@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod capture;
 mod checkout;
 mod ci;
 mod ci_examples;

@@ -224,6 +224,12 @@ impl Sandbox {
         done.stdout
     }
 
+    /// What git printed, which need not be text.
+    #[track_caller]
+    pub fn git_bytes(&self, arguments: &[&str]) -> Vec<u8> {
+        self.command("git").args(arguments).output().unwrap().stdout
+    }
+
     pub fn try_git(&self, arguments: &[&str]) -> Run {
         run(self.command("git").args(arguments))
     }

@@ -2,7 +2,7 @@
 
 use git2::{DiffOptions, Patch};
 
-use super::contents::{Content, Contents, MAX_FILE_BYTES};
+use super::contents::{Content, Contents};
 use super::diffstat::{Amount, FileStat};
 use super::scan::{Difference, Differences, Found, RepoPath};
 use super::status::moves;
@@ -14,6 +14,9 @@ const MAX_COUNTED_FILES: u64 = 2_000;
 const MAX_COUNTED_BYTES: u64 = 128 << 20;
 /// A file of more lines is not compared line by line.
 const MAX_LINES: u64 = 200_000;
+
+/// Of what is no text and did not change in itself; also of a repository inside.
+const SAME_BYTES: Amount = Amount::Bytes { before: 0, after: 0 };
 
 /// Counts within a budget.
 pub(super) struct Counter<'r> {
@@ -31,7 +34,7 @@ impl<'r> Counter<'r> {
     }
 
     /// What is left of `differences` once moved files are one, and files that are as they were are none.
-    pub fn count(&mut self, differences: &Differences, untracked: &[RepoPath]) -> Vec<FileStat> {
+    pub fn count(&mut self, differences: &Differences, repositories_inside: Vec<RepoPath>) -> Vec<FileStat> {
         let moved = moves(differences, self.contents, self.until);
         let sources: std::collections::HashSet<_> = moved.values().copied().collect();
         let mut files = Vec::new();
@@ -43,22 +46,12 @@ impl<'r> Counter<'r> {
                 files.push(FileStat { path: path.clone(), moved_from: from.cloned(), amount });
             }
         }
-        for path in untracked {
-            let amount = self.untracked(path);
-            files.push(FileStat { path: path.clone(), moved_from: None, amount });
-        }
+        files.extend(repositories_inside.into_iter().map(|path| FileStat {
+            path,
+            moved_from: None,
+            amount: SAME_BYTES,
+        }));
         files.sort_by(|one, other| one.path.cmp(&other.path));
-        // A file that is not tracked any more and still there is one file.
-        files.dedup_by(|second, first| {
-            let is_same = second.path == first.path;
-            if let (true, Amount::Lines { added, deleted }, Amount::Lines { added: more, deleted: fewer }) =
-                (is_same, &mut first.amount, second.amount)
-            {
-                *added += more;
-                *deleted += fewer;
-            }
-            is_same
-        });
         files
     }
 
@@ -69,27 +62,22 @@ impl<'r> Counter<'r> {
         }
         let Ok((before, after)) = self.both(path, difference) else { return Some(self.unknown()) };
         self.files_left -= 1;
-        self.bytes_left = self.bytes_left.saturating_sub(before.size() + after.size());
+        self.bytes_left = self.bytes_left.saturating_sub(before.bytes_read() + after.bytes_read());
         let is_change = difference.before.is_some() && difference.after.is_some() && !is_moved;
         let mode_changed = match (difference.before, difference.after) {
             (Some(before), Some(Found::Stored(after))) => before.mode != after.mode,
             (Some(before), Some(Found::File(after))) => before.mode != after,
             _ => false,
         };
-        match (&before, &after) {
-            (Content::Bytes(old), Content::Bytes(new)) => {
-                if old == new {
-                    // A mode changed, an empty file came or went, a file was moved as it is.
-                    let same = Amount::Lines { added: 0, deleted: 0 };
-                    return (!is_change || mode_changed).then_some(same);
-                }
-                if self.contents.is_binary(path, [old, new]) {
-                    return Some(Amount::Bytes { before: before.size(), after: after.size() });
-                }
-                Some(lines_between(old, new))
-            }
-            _ => Some(Amount::Bytes { before: before.size(), after: after.size() }),
+        let sizes = Amount::Bytes { before: before.size(), after: after.size() };
+        let (Content::Bytes(old), Content::Bytes(new)) = (&before, &after) else { return Some(sizes) };
+        let is_binary = self.contents.is_binary(path, [old, new]);
+        if old == new {
+            // A mode changed, an empty file came or went, a file was moved as it is.
+            let same = if is_binary { SAME_BYTES } else { Amount::Lines { added: 0, deleted: 0 } };
+            return (!is_change || mode_changed).then_some(same);
         }
+        Some(if is_binary { sizes } else { lines_between(old, new) })
     }
 
     fn both(&self, path: &[u8], difference: &Difference) -> Result<(Content, Content), git2::Error> {
@@ -98,25 +86,6 @@ impl<'r> Counter<'r> {
             .after
             .map_or(Ok(Content::NOTHING), |found| self.contents.found(path, found, &before))?;
         Ok((before, after))
-    }
-
-    fn untracked(&mut self, path: &[u8]) -> Amount {
-        // A repository inside.
-        if path.ends_with(b"/") {
-            return Amount::Bytes { before: 0, after: 0 };
-        }
-        if !self.has_budget() {
-            return self.unknown();
-        }
-        let content = self.contents.untracked(path);
-        self.files_left -= 1;
-        self.bytes_left = self.bytes_left.saturating_sub(content.size().min(MAX_FILE_BYTES));
-        match &content {
-            Content::Bytes(bytes) if !self.contents.is_binary(path, [bytes, &[]]) => {
-                lines_between(&[], bytes)
-            }
-            _ => Amount::Bytes { before: 0, after: content.size() },
-        }
     }
 
     fn has_budget(&self) -> bool {

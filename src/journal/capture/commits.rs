@@ -88,7 +88,8 @@ pub(super) fn since(
     if tips.is_empty() {
         return Ok(found);
     }
-    let arrived = arrived(repository, then, now, &known, until, &mut found.incomplete)?;
+    let moves = moves(repository, then, now, &mut found.incomplete)?;
+    let arrived = arrived(repository, &known, moves, until)?;
     let mut walk = repository.revwalk()?;
     walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME)?;
     tips.iter().try_for_each(|tip| walk.push(*tip))?;
@@ -144,6 +145,7 @@ pub(super) fn described(commit: &git2::Commit<'_>, patch_id: Option<String>) -> 
 }
 
 /// A remote-tracking branch was moved.
+#[derive(Clone, Copy)]
 struct Move {
     at: i64,
     pushed: bool,
@@ -153,44 +155,15 @@ struct Move {
 /// The commits that something else than a push from here brought first.
 fn arrived(
     repository: &Repository,
-    then: &Then<'_>,
-    now: &Now<'_>,
     known: &HashSet<Oid>,
+    moves: Vec<Move>,
     until: Until,
-    incomplete: &mut Vec<String>,
 ) -> Result<HashSet<Oid>, git2::Error> {
-    let mut moves = Vec::new();
-    for (name, tip) in now.tips.remote() {
-        let before = then.tips.tip(name);
-        if before == Some(tip) {
-            continue;
-        }
-        // libgit2 makes a reflog that is missing, and nothing may be written here.
-        if !repository.reference_has_log(name)? {
-            incomplete.push(format!("{name} moved and has no reflog, so that its commits are left out"));
-            moves.push(Move { at: i64::MIN, pushed: false, to: tip });
-            continue;
-        }
-        for entry in repository.reflog(name)?.iter().take(MAX_MOVES) {
-            let pushed = entry.message_bytes().is_some_and(|message| message.starts_with(PUSHED.as_bytes()));
-            moves.push(Move { at: entry.committer().when().seconds(), pushed, to: entry.id_new() });
-            if before == Some(entry.id_old()) {
-                break;
-            }
-        }
-    }
-    // In one second, the cautious order: what arrived comes first.
-    moves.sort_by_key(|step| (step.at, step.pushed));
-    if moves.len() > MAX_MOVES {
-        incomplete.push("the remote-tracking branches moved too often to tell all commits apart".to_owned());
-        moves.drain(..moves.len() - MAX_MOVES);
-    }
     let mut arrived = HashSet::new();
     let mut seen: Vec<Oid> = known.iter().copied().collect();
     for step in moves {
         if !step.pushed {
             let mut walk = repository.revwalk()?;
-            walk.set_sorting(Sort::TOPOLOGICAL)?;
             // What a reflog names may be gone.
             if walk.push(step.to).is_ok() {
                 seen.iter().for_each(|id| _ = walk.hide(*id));
@@ -202,4 +175,56 @@ fn arrived(
         seen.push(step.to);
     }
     Ok(arrived)
+}
+
+/// How the remote-tracking branches were moved, in order.
+fn moves(
+    repository: &Repository,
+    then: &Then<'_>,
+    now: &Now<'_>,
+    incomplete: &mut Vec<String>,
+) -> Result<Vec<Move>, git2::Error> {
+    let mut of_each = Vec::new();
+    for (name, tip) in now.tips.remote() {
+        let before = then.tips.tip(name);
+        if before == Some(tip) {
+            continue;
+        }
+        // libgit2 makes a reflog that is missing, and nothing may be written here.
+        if !repository.reference_has_log(name)? {
+            incomplete.push(format!("{name} moved and has no reflog, so that its commits are left out"));
+            of_each.push(vec![Move { at: i64::MIN, pushed: false, to: tip }]);
+            continue;
+        }
+        let mut of_one = Vec::new();
+        for entry in repository.reflog(name)?.iter().take(MAX_MOVES) {
+            let pushed = entry.message_bytes().is_some_and(|message| message.starts_with(PUSHED.as_bytes()));
+            of_one.push(Move { at: entry.committer().when().seconds(), pushed, to: entry.id_new() });
+            if before == Some(entry.id_old()) {
+                break;
+            }
+        }
+        of_each.push(of_one);
+    }
+    let (ordered, is_complete) = in_order(of_each);
+    if !is_complete {
+        incomplete.push("the remote-tracking branches moved too often to tell all commits apart".to_owned());
+    }
+    Ok(ordered)
+}
+
+/// Moves of each branch, newest first, as one list, oldest first. A branch's own order is sure; between branches the
+/// time decides, and within one second the cautious order: what arrived comes before what was pushed.
+fn in_order(mut of_each: Vec<Vec<Move>>) -> (Vec<Move>, bool) {
+    let mut ordered = Vec::new();
+    while ordered.len() < MAX_MOVES {
+        let oldest = |(at, moves): (usize, &Vec<Move>)| moves.last().map(|step| ((step.at, step.pushed), at));
+        let Some((_, at)) = of_each.iter().enumerate().filter_map(oldest).min() else {
+            return (ordered, true);
+        };
+        ordered.extend(of_each[at].pop());
+    }
+    let left: Vec<_> = of_each.iter().filter_map(|moves| moves.first()).collect();
+    ordered.extend(left.iter().map(|step| Move { pushed: false, ..**step }));
+    (ordered, left.is_empty())
 }

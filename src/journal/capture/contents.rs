@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use git2::{AttrCheckFlags, AttrValue, Config, FileMode, ObjectType, Odb, Repository};
+use git2::{AttrCheckFlags, AttrValue, Config, FileMode, ObjectFormat, ObjectType, Odb, Repository};
 use rustix::fs::OFlags;
 
 use super::scan::{Found, Stored};
@@ -31,6 +31,14 @@ pub(super) enum Content {
 
 impl Content {
     pub const NOTHING: Self = Self::Bytes(Vec::new());
+
+    /// How much of it is in memory.
+    pub fn bytes_read(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Unread(_) => 0,
+        }
+    }
 
     pub fn size(&self) -> u64 {
         match self {
@@ -54,6 +62,11 @@ impl<'r> Contents<'r> {
         Ok(Self { repository, odb: repository.odb()?, config, root: root.to_owned() })
     }
 
+    /// How the repository hashes.
+    pub fn format(&self) -> ObjectFormat {
+        self.repository.object_format()
+    }
+
     pub fn stored(&self, stored: Stored) -> Result<Content, git2::Error> {
         if stored.mode == FileMode::Commit {
             return Ok(Content::Bytes(format!("Subproject commit {}\n", stored.id).into_bytes()));
@@ -72,11 +85,6 @@ impl<'r> Contents<'r> {
             Found::File(FileMode::Link) => Ok(self.link(path).unwrap_or(Content::Unread(0))),
             Found::File(_) => Ok(self.as_stored(path, self.file(path), before)),
         }
-    }
-
-    /// What is in a file that git does not know.
-    pub fn untracked(&self, path: &[u8]) -> Content {
-        self.link(path).unwrap_or_else(|| self.as_stored(path, self.file(path), &Content::NOTHING))
     }
 
     /// Where a symbolic link leads; `None` where there is none.

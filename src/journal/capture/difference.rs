@@ -96,25 +96,33 @@ pub(super) fn since(
 ) -> Result<Difference, git2::Error> {
     let root = root_of(repository);
     let tree = tree_of(repository, before)?;
-    let (mut differences, mut untracked) = match scanned {
+    let (mut differences, mut inside) = match scanned {
         None => (
             scan::from_tree_to_tree(repository, tree.as_ref(), tree_of(repository, head.commit)?.as_ref())?,
             Vec::new(),
         ),
-        Some(Scanned { scan, untracked }) => {
+        Some(Scanned { scan, mut untracked }) => {
             let mut differences = scan::from_tree_to_index(repository, tree.as_ref(), &scan.index)?;
             blend(&mut differences, &scan, tree.as_ref(), &root);
-            differences.retain(|path, _| !(scan.is_dirty(path) && was_dirty.has_unchanged(&root, path)));
-            let untracked: Vec<_> =
-                untracked.into_iter().filter(|path| !was_dirty.has_unchanged(&root, path)).collect();
+            // One that is tracked no more, and still there, is compared with what it was.
+            let is_old = |path: &[u8]| was_dirty.has_unchanged(&root, path);
+            untracked.retain(|path| {
+                let after = file_at(&root, path);
+                if after.is_some() && (differences.contains_key(path) || !is_old(path)) {
+                    let found = || scan::Difference { before: None, after };
+                    differences.entry(path.clone()).or_insert_with(found).after = after;
+                }
+                path.ends_with(b"/") && !is_old(path)
+            });
+            differences.retain(|path, _| !(scan.is_dirty(path) && is_old(path)));
             (differences, untracked)
         }
     };
     differences.retain(|path, _| !path.starts_with(LEDGER));
-    untracked.retain(|path| !path.starts_with(LEDGER));
+    inside.retain(|path| !path.starts_with(LEDGER));
     let contents = Contents::of(repository, &root)?;
     let mut counter = Counter::new(&contents, until);
-    let files = counter.count(&differences, &untracked);
+    let files = counter.count(&differences, inside);
     let mut found = Difference { files_total: files.len() as u64, ..Difference::default() };
     for file in &files {
         if let Amount::Lines { added, deleted } = file.amount {

@@ -5,7 +5,7 @@
 //! id of a binary file's patch holds the blobs' names, and how far they are shortened depends on the repository.)
 //!
 //! Patterns that git has and that are kept here, because the value has to be the same: a file without hunks (a mode, an
-//! empty file) is hashed together with the next one; text ends at a NUL byte; the sum ends with whatever is left.
+//! empty file) is hashed together with the next one; the first line of the file after a binary one is not hashed; text ends at a NUL byte; the sum ends with whatever is left.
 
 use git2::{
     Commit, Delta, DiffDelta, DiffFile, DiffFormat, DiffLineType, DiffOptions, ObjectFormat, Odb, Repository,
@@ -48,7 +48,8 @@ pub(super) fn of(repository: &Repository, odb: &Odb<'_>, commit: &Commit<'_>) ->
     let mut sum = Sum::new(repository.object_format());
     let printed = diff.print(DiffFormat::Patch, |delta, _, line| {
         match line.origin_value() {
-            DiffLineType::FileHeader => sum.file(&delta, line.content()),
+            DiffLineType::FileHeader => sum.file(&delta),
+            DiffLineType::HunkHeader => sum.hunk(&delta),
             DiffLineType::Binary => sum.binary(&delta),
             DiffLineType::Context => sum.line(b' ', line.content()),
             DiffLineType::Addition => sum.line(b'+', line.content()),
@@ -67,6 +68,8 @@ struct Sum {
     sum: Vec<u8>,
     /// The file at hand has hunks.
     has_hunks: bool,
+    /// The file before it was binary.
+    is_after_binary: bool,
 }
 
 impl Sum {
@@ -75,21 +78,19 @@ impl Sum {
             ObjectFormat::Sha1 => (Hash::Sha1(Sha1::default()), 20),
             ObjectFormat::Sha256 => (Hash::Sha256(Sha256::default()), 32),
         };
-        Self { hash, sum: vec![0; size], has_hunks: false }
+        Self { hash, sum: vec![0; size], has_hunks: false, is_after_binary: false }
     }
 
-    /// What git writes before the hunks of a file. libgit2's own `header` tells only whether there will be hunks: it
-    /// quotes paths in its own way.
-    fn file(&mut self, delta: &DiffDelta<'_>, header: &[u8]) {
+    /// What git writes before everything else of a file. (libgit2's own text is not taken: it quotes paths in another
+    /// way.)
+    fn file(&mut self, delta: &DiffDelta<'_>) {
         if std::mem::take(&mut self.has_hunks) {
             self.flush();
         }
-        let path = |prefix: &str, file: &DiffFile<'_>| {
-            quoted(&[prefix.as_bytes(), file.path_bytes().unwrap_or_default()].concat())
-        };
         let (old, new) = (delta.old_file(), delta.new_file());
-        let (old_path, new_path) = (path("a/", &old), path("b/", &new));
-        self.text(&format!("diff --git {old_path} {new_path}"));
+        if !std::mem::take(&mut self.is_after_binary) {
+            self.text(&format!("diff --git {} {}", shown("a/", &old), shown("b/", &new)));
+        }
         let mode = |file: &DiffFile<'_>| format!("{:06o}", u32::from(file.mode()));
         match delta.status() {
             Delta::Added => self.text(&format!("new file mode {}", mode(&new))),
@@ -100,19 +101,30 @@ impl Sum {
             }
             _ => {}
         }
-        if header.windows(5).any(|window| window == b"\n--- ") {
-            let before = if delta.status() == Delta::Added { "/dev/null" } else { &old_path };
-            let after = if delta.status() == Delta::Deleted { "/dev/null" } else { &new_path };
-            self.text(&format!("--- {before}"));
-            self.text(&format!("+++ {after}"));
-            self.has_hunks = true;
+    }
+
+    /// What git writes before the first hunk of a file.
+    fn hunk(&mut self, delta: &DiffDelta<'_>) {
+        if std::mem::replace(&mut self.has_hunks, true) {
+            return;
         }
+        let nothing = || "/dev/null".to_owned();
+        let is = |status| delta.status() == status;
+        let before = if is(Delta::Added) { nothing() } else { shown("a/", &delta.old_file()) };
+        let after = if is(Delta::Deleted) { nothing() } else { shown("b/", &delta.new_file()) };
+        self.text(&format!("--- {before}"));
+        self.text(&format!("+++ {after}"));
     }
 
     fn binary(&mut self, delta: &DiffDelta<'_>) {
+        // Only its mode changed: git says nothing more.
+        if delta.old_file().id() == delta.new_file().id() {
+            return;
+        }
         self.text(&delta.old_file().id().to_string());
         self.text(&delta.new_file().id().to_string());
         self.flush();
+        self.is_after_binary = true;
     }
 
     fn line(&mut self, origin: u8, content: &[u8]) {
@@ -143,6 +155,10 @@ impl Sum {
         self.flush();
         self.sum.iter().map(|byte| format!("{byte:02x}")).collect()
     }
+}
+
+fn shown(prefix: &str, file: &DiffFile<'_>) -> String {
+    quoted(&[prefix.as_bytes(), file.path_bytes().unwrap_or_default()].concat())
 }
 
 /// The hash that the repository uses.

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use git2::{FileMode, Oid};
+use git2::{FileMode, ObjectFormat, ObjectType, Oid};
 
 use super::scan::Found;
 use super::worker::Until;
@@ -48,10 +48,11 @@ pub(super) fn find(
     gone: &[Candidate<'_>],
     new: &[Candidate<'_>],
     load: Load<'_>,
+    format: ObjectFormat,
     until: Until,
 ) -> Vec<(usize, usize)> {
     let mut search =
-        Search { gone, new, load, until, pairs: BTreeMap::new(), taken: vec![false; gone.len()] };
+        Search { gone, new, load, format, until, pairs: BTreeMap::new(), taken: vec![false; gone.len()] };
     if !gone.is_empty() {
         search.equal();
         search.of_one_name();
@@ -64,6 +65,7 @@ struct Search<'s, 'p> {
     gone: &'s [Candidate<'p>],
     new: &'s [Candidate<'p>],
     load: Load<'s>,
+    format: ObjectFormat,
     until: Until,
     /// New to gone.
     pairs: BTreeMap<usize, usize>,
@@ -93,8 +95,15 @@ impl Search<'_, '_> {
                 by_id.entry(id).or_default().push(at);
             }
         }
+        // Working files have to be read for it.
+        let may_read = self.gone.len().saturating_mul(self.new.len()) <= MAX_PAIRS;
         for (to, candidate) in self.new.iter().enumerate() {
-            let Some(sources) = candidate.id().and_then(|id| by_id.get(&id)) else { continue };
+            if self.until.is_over() {
+                return;
+            }
+            let hashed = || (self.load)(candidate).and_then(|bytes| hash(&bytes, self.format));
+            let id = candidate.id().or_else(|| may_read.then(hashed).flatten());
+            let Some(sources) = id.and_then(|id| by_id.get(&id)) else { continue };
             let fits = |from: &usize| {
                 let mode = self.gone[*from].mode;
                 let one_kind = mode == candidate.mode || (is_regular(mode) && is_regular(candidate.mode));
@@ -168,6 +177,10 @@ impl Search<'_, '_> {
 
 fn is_regular(mode: FileMode) -> bool {
     matches!(mode, FileMode::Blob | FileMode::BlobExecutable | FileMode::BlobGroupWritable)
+}
+
+fn hash(bytes: &[u8], format: ObjectFormat) -> Option<Oid> {
+    Oid::hash_object_ext(ObjectType::Blob, bytes, format).ok()
 }
 
 fn name_of(path: &[u8]) -> &[u8] {

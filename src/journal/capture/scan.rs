@@ -9,7 +9,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use git2::{
-    Delta, Diff, DiffFile, DiffOptions, FileMode, Index, IndexEntryExtendedFlag, Oid, Repository, Tree,
+    Delta, Diff, DiffFile, DiffOptions, FileMode, Index, IndexEntry, IndexEntryExtendedFlag, IndexEntryFlag,
+    Oid, Repository, Tree,
 };
 
 use super::repository::{Head, open_at};
@@ -81,6 +82,8 @@ impl Scan {
             let path = new.path_bytes().unwrap_or_default().to_vec();
             match delta.status() {
                 Delta::Untracked => untracked.push(path),
+                // A sparse checkout leaves files out; libgit2 does not look at the mark where there is no file.
+                Delta::Deleted if is_left_out(&index, &path) => {}
                 Delta::Modified | Delta::Typechange | Delta::Deleted => {
                     let after = (delta.status() != Delta::Deleted).then(|| Found::File(new.mode()));
                     unstaged.insert(path, Difference { before: stored(&old), after });
@@ -90,8 +93,7 @@ impl Scan {
         }
         find_moved_submodules(&index, root, &mut unstaged);
         let is_announced = |path: &RepoPath| {
-            let entry = index.get_path(Path::new(OsStr::from_bytes(path)), 0);
-            entry
+            entry_of(&index, path)
                 .is_some_and(|entry| entry.flags_extended & IndexEntryExtendedFlag::INTENT_TO_ADD.bits() != 0)
         };
         let announced: HashSet<_> = staged
@@ -153,6 +155,18 @@ fn collected(diff: &Diff<'_>) -> Differences {
 
 fn stored(file: &DiffFile<'_>) -> Option<Stored> {
     file.exists().then(|| Stored { id: file.id(), mode: file.mode() })
+}
+
+fn entry_of(index: &Index, path: &[u8]) -> Option<IndexEntry> {
+    index.get_path(Path::new(OsStr::from_bytes(path)), 0)
+}
+
+/// Whether git does not expect the file in the working tree, or does not look (`git update-index --assume-unchanged`).
+fn is_left_out(index: &Index, path: &[u8]) -> bool {
+    entry_of(index, path).is_some_and(|entry| {
+        let skipped = entry.flags_extended & IndexEntryExtendedFlag::SKIP_WORKTREE.bits() != 0;
+        skipped || entry.flags & IndexEntryFlag::VALID.bits() != 0
+    })
 }
 
 fn conflicts(index: &Index) -> Result<BTreeMap<RepoPath, &'static str>, git2::Error> {

@@ -109,6 +109,6 @@ pub(super) fn moves<'d>(
         }
         _ => None,
     };
-    let pairs = renames::find(&candidates(&gone), &candidates(&new), &load, until);
+    let pairs = renames::find(&candidates(&gone), &candidates(&new), &load, contents.format(), until);
     pairs.into_iter().map(|(from, to)| (new[to].0, gone[from].0)).collect()
 }
