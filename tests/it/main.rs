@@ -11,6 +11,7 @@
 
 mod architecture;
 mod capture;
+mod capture_odd;
 mod checkout;
 mod ci;
 mod ci_examples;
