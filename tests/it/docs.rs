@@ -80,6 +80,8 @@ fn comparable(text: &str) -> String {
         let time = rest
             .find(|character: char| !matches!(character, '0'..='9' | ':' | '.' | '-' | 'T' | 'Z' | '+'))
             .unwrap_or(rest.len());
+        // A commit's id may follow that begins with digits.
+        let time = rest[..time].find('Z').map_or(time, |end| end + 1);
         if time >= 10 && rest[..time].contains(':') {
             kept.push('@');
             rest = &rest[time..];
