@@ -73,6 +73,7 @@ fn a_session_is_a_task_with_its_tools_as_events_and_its_tasks_beside_it() {
             "subagent_start",
             "subagent_stop",
             "turn_end",
+            "repo_read",
             "task_complete"
         ]
     );
@@ -117,7 +118,7 @@ fn hooks_installed_in_the_middle_of_a_session_begin_it() {
     let sandbox = Sandbox::beside_code();
     call(&sandbox, "claude", "claude/post-tool-use-read");
     call(&sandbox, "claude", "claude/session-end");
-    assert_eq!(types(&show(&sandbox, SESSION)), ["task_start", "tool_use", "task_complete"]);
+    assert_eq!(types(&show(&sandbox, SESSION)), ["task_start", "tool_use", "repo_read", "task_complete"]);
 }
 
 #[test]
@@ -126,13 +127,13 @@ fn a_session_that_goes_on_after_its_end_is_a_task_of_its_own_and_a_late_event_is
     for name in ["session-start", "session-end", "stop"] {
         call(&sandbox, "claude", &format!("claude/{name}"));
     }
-    assert_eq!(types(&show(&sandbox, SESSION)).len(), 3);
+    assert_eq!(types(&show(&sandbox, SESSION)).len(), 4);
     assert_eq!(sandbox.logged(&[]), [SESSION]);
     for name in ["session-start", "post-tool-use-read", "session-end", "session-end"] {
         call(&sandbox, "claude", &format!("claude/{name}"));
     }
     let second = show(&sandbox, &format!("{SESSION}.run-2"));
-    assert_eq!(types(&second), ["task_start", "session_start", "tool_use", "task_complete"]);
+    assert_eq!(types(&second), ["task_start", "session_start", "tool_use", "repo_read", "task_complete"]);
     assert_eq!(second["metadata"]["continues"], SESSION);
     assert_eq!(sandbox.logged(&[]).len(), 2);
 }
