@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn a_hostile_document_without_end_takes_no_longer_for_the_keys_of_pointers() {
+        let redactor = redactor(json!({"rules": [{"id": "mail", "pointers": ["/email"]}]})).unwrap();
+        for piece in ["\"email\":x", "\"email\":\"", "\"email\": ", "\"email\":\"\\\""] {
+            let started = std::time::Instant::now();
+            redactor.document(&piece.repeat(100_000));
+            assert!(started.elapsed().as_secs() < 5, "{piece}");
+        }
+    }
+
+    #[test]
     fn actions_are_the_rules_own_else_the_policys() {
         let secret = format!("gh{}{}", "p_", "aB3dE".repeat(8));
         let policy = json!({"action": "block", "rules": [{"id": "github-pat", "action": "warn"}, {"id": "x", "regex": "xyz"}]});

@@ -407,8 +407,19 @@ fn a_hostile_text_takes_linear_time() {
     let all: String = pieces.concat();
     pieces.extend(planted().into_iter().map(|(_, text, _)| text));
     pieces.extend(
-        ["password=\"", "password='", "a:b@", "://a:b", "[redacted:", "-----", "\\n", "eyJ.", "A"]
-            .map(str::to_owned),
+        [
+            "password=\"",
+            "password='",
+            "a:b@",
+            "://a:b",
+            "[redacted:",
+            "password=ab[redacted:",
+            "-----",
+            "\\n",
+            "eyJ.",
+            "A",
+        ]
+        .map(str::to_owned),
     );
     pieces.extend([all.clone(), base64(all.as_bytes()), format!("{all}://@ ")]);
     for piece in pieces {

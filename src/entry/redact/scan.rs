@@ -181,9 +181,13 @@ impl Redactor {
     /// Where something was redacted before.
     fn marks(&self, text: &str) -> Vec<Range<usize>> {
         let marks = text.match_indices(MARK).filter_map(|(start, _)| {
-            let id = text[start + MARK.len()..].split(']').next()?;
-            let is_known = self.rules.iter().any(|rule| rule.id == id);
-            is_known.then(|| start..(start + MARK.len() + id.len() + 1).min(text.len()))
+            let rest = &text[start + MARK.len()..];
+            let known = self.rules.iter().filter_map(|rule| rest.strip_prefix(rule.id.as_ref()));
+            // One that was cut off at the end of the text is one, too.
+            let after = known
+                .filter(|after| after.is_empty() || after.starts_with(']'))
+                .min_by_key(|after| after.len())?;
+            Some(start..(text.len() - after.len() + 1).min(text.len()))
         });
         marks.collect()
     }
@@ -194,7 +198,7 @@ fn value_at(text: &str, place: usize) -> Option<Range<usize>> {
     let rest = text[place..].trim_start().strip_prefix(':')?.trim_start();
     let start = text.len() - rest.len();
     let Some(inside) = rest.strip_prefix('"') else {
-        let length = rest.find([',', '}', ']', '\n']).unwrap_or(rest.len());
+        let length = rest.find([',', '}', ']', '\n', '"']).unwrap_or(rest.len());
         return (length > 0).then(|| start..start + length);
     };
     let mut is_escaped = false;
