@@ -86,8 +86,15 @@ impl FinishArgs {
             session.messages.note("no task is lost");
         }
         let mut status = ExitStatus::Done;
-        for (_, outcome) in &done {
-            match conclude(session, outcome, self.strict)? {
+        for (task_id, outcome) in &done {
+            let ended = match outcome {
+                Ok(outcome) => conclude(session, outcome, self.strict)?,
+                Err(error) => {
+                    session.messages.problem(&format!("task {task_id} is not recorded: {error}"));
+                    ExitStatus::Invalid
+                }
+            };
+            match ended {
                 ExitStatus::Done => {}
                 worse => status = worse,
             }

@@ -59,7 +59,9 @@ impl Journals {
     /// The tasks that have a journal, in the order of their ids.
     pub fn tasks(&self) -> Vec<TaskId> {
         let names = fs::read_dir(&self.directory).into_iter().flatten().filter_map(io::Result::ok);
-        let ids = names.filter_map(|item| {
+        // What is no regular file is no journal, and must not keep the others from being read.
+        let files = names.filter(|item| item.file_type().is_ok_and(|kind| kind.is_file()));
+        let ids = files.filter_map(|item| {
             let name = item.file_name().into_string().ok()?;
             TaskId::new(name.strip_suffix(EXTENSION)?.strip_suffix('.')?).ok()
         });
@@ -186,11 +188,21 @@ impl OpenJournal {
         self.is_closed
     }
 
-    /// How the task began: the first line alone. `None`: nothing says so.
+    /// How the task began. `None`: nothing says so.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn start(&mut self) -> Result<Option<Start>> {
+        let start = match self.first_line()? {
+            Some(Record::Start(start)) => Some(start),
+            // Damaged. The task may have been started again since.
+            _ => self.story()?.map(|story| story.start),
+        };
+        self.is_durable &= start.as_ref().is_none_or(|start| start.is_durable);
+        Ok(start)
+    }
+
+    fn first_line(&mut self) -> Result<Option<Record>> {
         let length = usize::try_from(self.end).unwrap_or(usize::MAX).min(MAX_LINE_BYTES + 1);
         let mut head = vec![0; length.min(FIRST_LINE_BYTES)];
         loop {
@@ -198,9 +210,7 @@ impl OpenJournal {
             match newline(&head) {
                 Some(end) => {
                     let line = serde_json::from_slice::<Line>(&head[..end]).ok();
-                    let Some(Record::Start(start)) = line.map(|line| line.record) else { return Ok(None) };
-                    self.is_durable &= start.is_durable;
-                    return Ok(Some(start));
+                    return Ok(line.map(|line| line.record));
                 }
                 None if head.len() == length => return Ok(None),
                 None => head.resize(length, 0),

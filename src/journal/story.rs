@@ -48,7 +48,11 @@ impl Story {
         for (index, line) in whole.enumerate() {
             match serde_json::from_slice::<Line>(line) {
                 Ok(line) => match &mut story {
-                    None => story = Self::begin(line.record),
+                    None => {
+                        story = Self::begin(line.record);
+                        // What it is about is lost.
+                        unreadable.extend(story.is_none().then_some(index + 1));
+                    }
                     Some(story) => story.take(line),
                 },
                 Err(_) => unreadable.push(index + 1),

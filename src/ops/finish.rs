@@ -15,7 +15,7 @@ use super::scribe::Scribe;
 use super::tasks::{State, state_of};
 use super::{Context, looks, parts, record};
 use crate::entry::{Status, TaskId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::story::merge;
 use crate::journal::{Finish, Journals, Record};
 use crate::ledger::Receipt;
@@ -77,7 +77,8 @@ pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Res
     seal(context, &journals, &task_id, finish, looks, best_effort, progress)
 }
 
-/// Records every task whose process is gone, as failed; one that was being finished, as it was to be.
+/// Records every task whose process is gone, as failed; one that was being finished, as it was to be. A story that no
+/// entry can hold is an error of its own, and keeps none of the others.
 ///
 /// # Errors
 /// There is no repository, or an entry cannot be recorded.
@@ -86,7 +87,7 @@ pub fn run_lost(
     tasks: &[TaskId],
     best_effort: bool,
     progress: Tell<'_>,
-) -> Result<Vec<(TaskId, FinishOutcome)>> {
+) -> Result<Vec<(TaskId, Result<FinishOutcome>)>> {
     let journals = running::journals_at(context)?;
     let mut done = Vec::new();
     for task_id in journals.tasks().into_iter().filter(|task| tasks.is_empty() || tasks.contains(task)) {
@@ -97,7 +98,10 @@ pub fn run_lost(
         let fields = json!({ "status": Status::Failed, "error_message": LOST });
         let at = story.last_heard_of().to_owned();
         let finish = story.finish.unwrap_or(Finish { at, fields });
-        let outcome = seal(context, &journals, &task_id, finish, Vec::new(), best_effort, progress)?;
+        let outcome = match seal(context, &journals, &task_id, finish, Vec::new(), best_effort, progress) {
+            Err(error @ Error::Invalid(_)) => Err(error),
+            sealed => Ok(sealed?),
+        };
         done.push((task_id, outcome));
     }
     Ok(done)

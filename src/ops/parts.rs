@@ -61,7 +61,12 @@ struct Part {
 
 impl Part {
     fn new(document: Map<String, Value>) -> Result<Self, Invalid> {
-        let left = MAX_ENTRY_BYTES.saturating_sub(size(&document)? + SPARE_BYTES);
+        let taken = size(&document)? + SPARE_BYTES;
+        let left = MAX_ENTRY_BYTES.checked_sub(taken).ok_or_else(|| {
+            let most = MAX_ENTRY_BYTES - SPARE_BYTES;
+            let rule = format!("is {} bytes without steps, artifacts and events", taken - SPARE_BYTES);
+            Invalid::whole(format!("{rule}; at most {most} can be stored: give it smaller fields"))
+        })?;
         Ok(Self { document, left })
     }
 }
@@ -110,6 +115,13 @@ mod tests {
     #[test]
     fn a_story_that_fits_is_one_entry() {
         assert_eq!(of(story(1000)).unwrap(), [story(1000)]);
+    }
+
+    #[test]
+    fn one_that_is_too_long_without_its_lists_is_refused_as_a_whole() {
+        let mut document = story(10);
+        document["metadata"] = json!({ "text": "x".repeat(MAX_ENTRY_BYTES) });
+        assert!(of(document).unwrap_err().to_string().contains("smaller fields"));
     }
 
     #[test]

@@ -23,6 +23,11 @@ const MAX_LAST_LINES: usize = 20;
 const MAX_LAST_BYTES: usize = 4 << 10;
 /// A command is its own title, as far as that is one.
 const MAX_TITLE_BYTES: usize = 160;
+/// The most that is kept of the command itself: six times that in JSON, where it is control characters, still fits into a
+/// line of the journal. Each word costs a bit more than its text.
+const MAX_COMMAND_BYTES: usize = 32 << 10;
+const WORD_BYTES: usize = 8;
+const MIN_WORD_BYTES: usize = 64;
 /// The command finds its task and its ledger by these variables.
 const TASK_VARIABLE: &str = "GIT_AUDIT_TASK";
 const LEDGER_VARIABLE: &str = "GIT_AUDIT_LEDGER";
@@ -69,6 +74,7 @@ pub fn run(
     let redactor = opened.as_ref().ok().and_then(|ledger| ledger.redactor().ok()).unwrap_or_default();
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let (words, found) = redactor.arguments(&words);
+    let words = shortened(&words);
     if !found.is_empty() {
         let origin = Origin { source: Some("the command line".into()), line: None };
         progress(Progress::Redacted(&origin, &found))?;
@@ -113,6 +119,21 @@ pub fn run(
         finish::without_journal(context, &task_id, &started_at, given, end, progress)
     };
     Ok(RunOutcome { ending: ended.ending, recorded })
+}
+
+/// As much of the command as a line of the journal has room for.
+fn shortened(command: &[String]) -> Vec<String> {
+    let mut left = MAX_COMMAND_BYTES;
+    let mut words = Vec::new();
+    for (index, word) in command.iter().enumerate() {
+        if left == 0 {
+            words.push(format!("... ({} more arguments)", command.len() - index));
+            break;
+        }
+        words.push(truncate(word, left.max(MIN_WORD_BYTES)));
+        left = left.saturating_sub(word.len() + WORD_BYTES);
+    }
+    words
 }
 
 /// What the end of the command says about its entry.

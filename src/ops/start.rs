@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use super::running::{self, RepositoryOption};
 use super::scribe::Scribe;
 use super::{Context, init, looks};
+use crate::entry::parse::Invalid;
 use crate::entry::redact::Found;
 use crate::entry::{Redactor, Status, TaskId, Timestamp, validate};
 use crate::error::{Error, Result};
 use crate::journal::capture::Baseline;
-use crate::journal::{Process, Record, Start, record};
+use crate::journal::{Journals, Process, Record, Start, record};
 use crate::ledger::Ledger;
 
 /// Whose task it is.
@@ -96,6 +97,7 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
     let baselines = repositories.iter().map(|repository| looks::begin(context, repository));
     let baselines = baselines.collect::<Result<Vec<_>>>()?;
     let journals = running::journals_of(ledger)?;
+    refuse_other_case(&task_id, &journals)?;
     let mut journal = journals.open_or_make(&task_id, context.deadline())?;
     let known = if journal.is_empty() { None } else { journal.story()? };
     let (resumed, since) = match known {
@@ -110,6 +112,7 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
             (true, story.start.at)
         }
         None => {
+            ledger.share(&journals.path(&task_id));
             let mut event = Map::from_iter([("type".to_owned(), json!("task_start"))]);
             if !metadata.is_empty() {
                 event.insert("metadata".into(), Value::Object(metadata));
@@ -132,6 +135,15 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
     journal.commit()?;
     let found = scribe.found;
     Ok(StartOutcome { journal: journals.path(&task_id), task_id, resumed, since, began: None, found })
+}
+
+/// The ledger has no two ids that differ only in case: the second task to end could not be recorded.
+fn refuse_other_case(task_id: &TaskId, journals: &Journals) -> Result<()> {
+    let is_other =
+        |running: &TaskId| running != task_id && running.as_str().eq_ignore_ascii_case(task_id.as_str());
+    let Some(other) = journals.tasks().into_iter().find(is_other) else { return Ok(()) };
+    let rule = format!("task_id `{task_id}` differs only in case from `{other}`, which is running");
+    Err(Error::from(Invalid::at("/task_id", rule)))
 }
 
 /// What is known already must be able to become an entry.

@@ -4,13 +4,15 @@
 //! - [`tail`]: what is worth keeping of those
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 mod relay;
@@ -20,6 +22,8 @@ mod tail;
 use relay::Relay;
 pub use relay::relay;
 use signals::Signals;
+
+const SHELL: &str = "/bin/sh";
 
 /// A command to run.
 pub struct Launch<'l> {
@@ -88,17 +92,13 @@ pub struct Usage {
 pub fn run(launch: &Launch<'_>) -> Ended {
     let started = Instant::now();
     let signals = Signals::listen();
-    let (program, arguments) =
-        launch.command.split_first().map_or((None, [].as_slice()), |(program, rest)| (Some(program), rest));
-    let mut command = Command::new(program.cloned().unwrap_or_default());
-    command.args(arguments).current_dir(launch.directory);
-    command.envs(launch.variables.iter().map(|(name, value)| (name, value)));
+    let mut commands = commands(launch);
     // Without one, the command has our own standard error.
     let relay =
-        launch.relay.and_then(|(program, arguments)| Relay::begin(program, arguments, &mut command).ok());
-    let spawned = command.spawn();
+        launch.relay.and_then(|(program, arguments)| Relay::begin(program, arguments, &mut commands).ok());
+    let spawned = spawn(&mut commands);
     // The command's ends of what the relay reads: it would never see the end of them.
-    drop(command);
+    drop(commands);
     let ending = match spawned {
         Ok(child) => wait_for(child, &signals),
         Err(error) if error.kind() == ErrorKind::NotFound => Ending::NotFound,
@@ -109,14 +109,34 @@ pub fn run(launch: &Launch<'_>) -> Ended {
     Ended { ending, asked_to_end: signals.asked_to_end(), last_lines, wall: started.elapsed(), usage }
 }
 
+/// The command, and the same handed to a shell.
+fn commands(launch: &Launch<'_>) -> [Command; 2] {
+    let program = launch.command.first().cloned().unwrap_or_default();
+    let mut commands = [Command::new(&program), Command::new(SHELL)];
+    commands[1].arg(&program);
+    for command in &mut commands {
+        command.args(launch.command.iter().skip(1)).current_dir(launch.directory);
+        command.envs(launch.variables.iter().map(|(name, value)| (name, value)));
+    }
+    commands
+}
+
+/// A script without a first line that names its interpreter is the shell's, as `execvp` and so `env(1)` have it.
+fn spawn([command, by_shell]: &mut [Command; 2]) -> io::Result<Child> {
+    let is_path = command.get_program().as_bytes().contains(&b'/');
+    match command.spawn() {
+        Err(error) if is_path && Errno::from_io_error(&error) == Some(Errno::NOEXEC) => by_shell.spawn(),
+        spawned => spawned,
+    }
+}
+
 fn wait_for(mut child: Child, signals: &Signals) -> Ending {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid {
         signals.send_on_to(pid);
         // Not reaped yet, so that no signal can reach another process of the same id.
-        while let Err(rustix::io::Errno::INTR) =
-            waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-        {}
+        while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+        }
         signals.stop();
     }
     child.wait().map_or_else(|error| Ending::NotExecutable(error.to_string()), ending)

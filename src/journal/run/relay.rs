@@ -38,18 +38,21 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    /// Begins one, and gives the command what it is to write to.
-    pub fn begin(program: &Path, arguments: &[&str], command: &mut Command) -> io::Result<Self> {
+    /// Begins one, and gives the commands, of which one is started, what it is to write to.
+    pub fn begin(program: &Path, arguments: &[&str], commands: &mut [Command]) -> io::Result<Self> {
         let (source, sink) = if isatty(stdio::stderr()) { terminal()? } else { pipe()? };
-        if !isatty(stdio::stderr()) && is_same_stream() {
-            command.stdout(sink.try_clone()?);
-        }
+        let takes_both = !isatty(stdio::stderr()) && is_same_stream();
         let (control, theirs) = UnixStream::pair()?;
         let mut relay = Command::new(program);
         relay.args(arguments).stdin(source).stderr(OwnedFd::from(theirs));
         relay.stdout(stdio::stderr().try_clone_to_owned()?);
         relay.spawn()?;
-        command.stderr(sink);
+        for command in commands {
+            if takes_both {
+                command.stdout(sink.try_clone()?);
+            }
+            command.stderr(sink.try_clone()?);
+        }
         Ok(Self { control })
     }
 
