@@ -25,6 +25,8 @@ mod index;
 mod index_life;
 mod init;
 mod input;
+mod journal;
+mod journal_faults;
 mod log;
 mod merges;
 mod output;
