@@ -16,7 +16,6 @@ use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
 use crate::journal::run::{self as command, Ended, Launch};
 pub use crate::journal::run::{Ending, relay};
-use crate::ledger;
 
 /// The most that is kept of what the command said last.
 const MAX_LAST_LINES: usize = 20;
@@ -91,28 +90,25 @@ pub fn run(
         owner: Owner::This,
         init: make_ledger,
     };
-    let begun = opened.and_then(|ledger| begin(context, &ledger, start));
-    let has_journal = match begun {
-        Ok(_) => true,
+    let journal = match opened.and_then(|ledger| begin(context, &ledger, start)) {
+        Ok(started) => Some(started.journal),
         Err(error) if strict => return Err(error),
         Err(error) => {
             warn(&error);
-            false
+            None
         }
     };
     let started_at = running::now(context);
     let mut variables = vec![(TASK_VARIABLE, OsString::from(task_id.as_str()))];
-    if let (true, Ok(directory)) = (has_journal, ledger::state_directory_at(&context.place)) {
-        let git_dir = directory.parent().unwrap_or(&directory);
-        let git_dir = git_dir.canonicalize().unwrap_or_else(|_| git_dir.to_owned());
-        variables.push((LEDGER_VARIABLE, git_dir.into()));
-    }
+    // <git directory>/git-audit/journal/<task>.jsonl
+    let git_dir = journal.as_ref().and_then(|journal| journal.ancestors().nth(3)?.canonicalize().ok());
+    variables.extend(git_dir.map(|git_dir| (LEDGER_VARIABLE, git_dir.into())));
     let directory = &context.place.directory;
     let ended = command::run(&Launch { command: &command, directory, variables: &variables, relay });
     // Before it is cut: half a secret is not recognised.
     let said = last_lines(&redactor.text(&ended.last_lines).0);
     let end = end_of(&ended, &words, &said);
-    let recorded = if has_journal {
+    let recorded = if journal.is_some() {
         let finish = FinishOptions { task_id, given: end, repositories: Vec::new(), best_effort: true };
         finish::run(context, finish, progress)
     } else {
