@@ -12,7 +12,7 @@ use super::record::{Line, MAX_LINE_BYTES, Record, Start};
 use super::story::Story;
 use crate::entry::TaskId;
 use crate::error::{Error, Result};
-use crate::ledger::Deadline;
+use crate::ledger::{Deadline, Durability, Syncing};
 
 const EXTENSION: &str = "jsonl";
 /// Enough for most last lines.
@@ -24,15 +24,15 @@ const FIRST_LINE_BYTES: usize = 4 << 10;
 #[derive(Clone, Debug)]
 pub struct Journals {
     directory: PathBuf,
-    /// Whether what is acknowledged survives a power cut.
-    is_durable: bool,
+    /// What an acknowledgement promises.
+    durability: Durability,
 }
 
 /// A journal that nobody else writes at the moment.
 pub struct OpenJournal {
     file: File,
     path: PathBuf,
-    is_durable: bool,
+    durability: Durability,
     /// Up to here the lines are sound.
     end: u64,
     /// What follows was not written to its end.
@@ -47,8 +47,8 @@ pub struct OpenJournal {
 
 impl Journals {
     /// Those in `state_directory`, the ledger's directory beside the repository.
-    pub fn of(state_directory: &Path, is_durable: bool) -> Self {
-        Self { directory: state_directory.join("journal"), is_durable }
+    pub fn of(state_directory: &Path, durability: Durability) -> Self {
+        Self { directory: state_directory.join("journal"), durability }
     }
 
     /// The file of a task's journal. It need not be there.
@@ -104,7 +104,7 @@ impl Journals {
 
     /// Whether what is acknowledged survives a power cut.
     pub fn is_durable(&self) -> bool {
-        self.is_durable
+        self.durability != Durability::Off
     }
 
     /// Where journals are.
@@ -136,7 +136,7 @@ impl Journals {
             let mut journal = OpenJournal {
                 file,
                 path,
-                is_durable: self.is_durable,
+                durability: self.durability,
                 end: metadata.len(),
                 is_torn: false,
                 seq: 0,
@@ -198,7 +198,9 @@ impl OpenJournal {
             // Damaged. The task may have been started again since.
             _ => self.story()?.map(|story| story.start),
         };
-        self.is_durable &= start.as_ref().is_none_or(|start| start.is_durable);
+        if start.as_ref().is_some_and(|start| !start.is_durable) {
+            self.durability = Durability::Off;
+        }
         Ok(start)
     }
 
@@ -263,18 +265,15 @@ impl OpenJournal {
     /// It cannot be made durable.
     pub fn commit(self) -> Result<()> {
         self.file.unlock().map_err(|error| failed("unlock", &self.path, error))?;
-        if !self.is_durable {
-            return Ok(());
-        }
-        self.file.sync_data().map_err(|error| failed("sync", &self.path, error))?;
-        if self.is_new {
-            for directory in self.path.ancestors().skip(1).take(3) {
-                File::open(directory)
-                    .and_then(|directory| directory.sync_all())
-                    .map_err(|error| failed("sync", directory, error))?;
+        match self.durability {
+            Durability::Off => Ok(()),
+            // With its name, and those of the directories that may be as new.
+            durability if self.is_new => {
+                let git_directory = self.path.ancestors().nth(3).unwrap_or(Path::new(""));
+                Syncing::on(git_directory, durability).sync_named(&self.path, git_directory)
             }
+            _ => self.file.sync_data().map_err(|error| failed("sync", &self.path, error)),
         }
-        Ok(())
     }
 
     /// Ends it: its entry is durable elsewhere.

@@ -82,7 +82,7 @@ enum Method {
 
 /// Makes the files of one directory durable.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Syncing(Method);
+pub struct Syncing(Method);
 
 impl Syncing {
     /// For files on the file system of `directory`.
@@ -96,7 +96,7 @@ impl Syncing {
 
     /// Gives new files their names, all in one directory. Returns when all of them survive a power cut. The last one
     /// is the one that makes the others be seen.
-    pub fn name(self, drafts: &[Draft]) -> Result<()> {
+    pub(super) fn name(self, drafts: &[Draft]) -> Result<()> {
         let Some((last, others)) = drafts.split_last() else { return Ok(()) };
         for draft in others {
             match self.0 {
@@ -124,7 +124,7 @@ impl Syncing {
 
     /// Puts a file in the place of another, once its content is durable: whatever happens, one of the two is there.
     /// Which one is up to [`Self::sync_names`].
-    pub fn replace(self, draft: &Draft) -> Result<()> {
+    pub(super) fn replace(self, draft: &Draft) -> Result<()> {
         match self.0 {
             Method::InOrder => write_out(&draft.file, &draft.temporary)?,
             _ => sync_open(&draft.file, &draft.temporary)?,
@@ -133,7 +133,7 @@ impl Syncing {
     }
 
     /// Makes the name of a file durable whose content is, with every directory up to `root`.
-    pub fn sync_names(self, file: &Path, root: &Path) -> Result<()> {
+    pub(super) fn sync_names(self, file: &Path, root: &Path) -> Result<()> {
         if self.0 == Method::InOrder {
             return Ok(());
         }
@@ -141,6 +141,9 @@ impl Syncing {
     }
 
     /// Makes a file durable that already has its name, with every directory up to `root`.
+    ///
+    /// # Errors
+    /// One of them cannot be made durable.
     pub fn sync_named(self, file: &Path, root: &Path) -> Result<()> {
         if self.0 == Method::InOrder {
             return Ok(());

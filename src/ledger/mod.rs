@@ -61,7 +61,7 @@ mod zlib;
 pub use append::{Appended, Naming, Receipt};
 pub use bulk::{Bulk, Ended};
 pub use commit::{BlobId, CommitId};
-pub use durability::Durability;
+pub use durability::{Durability, Syncing};
 pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};

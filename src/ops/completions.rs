@@ -3,7 +3,7 @@
 use crate::entry::TaskId;
 use crate::error::Result;
 use crate::journal::Journals;
-use crate::ledger::{self, Ledger, Place};
+use crate::ledger::{self, Durability, Ledger, Place};
 
 /// More than this many candidates help nobody.
 const MOST: usize = 200;
@@ -21,7 +21,7 @@ pub fn task_ids(place: &Place, prefix: &str) -> Result<Vec<TaskId>> {
 /// # Errors
 /// There is no repository.
 pub fn running_tasks(place: &Place, prefix: &str) -> Result<Vec<TaskId>> {
-    let journals = Journals::of(&ledger::state_directory_at(place)?, true);
+    let journals = Journals::of(&ledger::state_directory_at(place)?, Durability::default());
     let starts = |task_id: &TaskId| task_id.as_str().starts_with(prefix);
     Ok(journals.tasks().into_iter().filter(starts).take(MOST).collect())
 }

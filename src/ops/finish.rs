@@ -54,7 +54,7 @@ type Tell<'t> = &'t mut dyn FnMut(Progress<'_>) -> Result<()>;
 /// The task is not running; how it ended breaks a rule; or the entry cannot be recorded: the journal is kept then, and
 /// the same command finishes it later.
 pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Result<FinishOutcome> {
-    let journals = running::journals_at(context)?;
+    let journals = running::journals_for(context, &options.task_id)?;
     let FinishOptions { task_id, given, repositories, best_effort } = options;
     let Some(story) = journals.read(&task_id)? else {
         return Err(running::not_running(context, &journals, &task_id));

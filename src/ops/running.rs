@@ -30,14 +30,19 @@ pub(super) fn now(context: &Context) -> String {
 
 /// The journals beside an open ledger, ready for a new one.
 pub(super) fn journals_of(ledger: &Ledger) -> Result<Journals> {
-    let journals = Journals::of(&ledger.state_directory(), ledger.asked_durability()? != Durability::Off);
+    let journals = Journals::of(&ledger.state_directory(), ledger.asked_durability()?);
     ledger.make_state_directory(journals.directory())?;
     Ok(journals)
 }
 
+/// The journals of this place where that task's is, if it is anywhere.
+pub(super) fn journals_for(context: &Context, task_id: &TaskId) -> Result<Journals> {
+    journals_by_sight(context, task_id).map_or_else(|| journals_at(context), Ok)
+}
+
 /// The journals of this place, as far as they are there.
 pub(super) fn journals_at(context: &Context) -> Result<Journals> {
-    Ok(Journals::of(&ledger::state_directory_at(&context.place)?, true))
+    Ok(Journals::of(&ledger::state_directory_at(&context.place)?, Durability::default()))
 }
 
 /// The journal of a running task, locked, and how the task began.
@@ -45,10 +50,7 @@ pub(super) fn journals_at(context: &Context) -> Result<Journals> {
 /// # Errors
 /// It is not running, or is being finished.
 pub(super) fn open(context: &Context, task_id: &TaskId) -> Result<(OpenJournal, Start)> {
-    let journals = match journals_by_sight(context, task_id) {
-        Some(journals) => journals,
-        None => journals_at(context)?,
-    };
+    let journals = journals_for(context, task_id)?;
     let Some(mut journal) = journals.open(task_id, context.deadline())? else {
         return Err(not_running(context, &journals, task_id));
     };
@@ -64,22 +66,19 @@ pub(super) fn open(context: &Context, task_id: &TaskId) -> Result<(OpenJournal, 
 /// # Errors
 /// It is not running.
 pub(super) fn story(context: &Context, task_id: &TaskId) -> Result<Story> {
-    let journals = match journals_by_sight(context, task_id) {
-        Some(journals) => journals,
-        None => journals_at(context)?,
-    };
+    let journals = journals_for(context, task_id)?;
     journals.read(task_id)?.ok_or_else(|| not_running(context, &journals, task_id))
 }
 
 /// Whether the task has a journal.
 pub(super) fn is_running(context: &Context, task_id: &TaskId) -> Result<bool> {
-    Ok(journals_by_sight(context, task_id).is_some() || journals_at(context)?.path(task_id).is_file())
+    Ok(journals_for(context, task_id)?.path(task_id).is_file())
 }
 
 /// Where the task's journal is there at first sight, and the caller's own, it is of a repository that was opened with
 /// all care when the task began.
 fn journals_by_sight(context: &Context, task_id: &TaskId) -> Option<Journals> {
-    let journals = Journals::of(&ledger::state_directory_by_sight(&context.place)?, true);
+    let journals = Journals::of(&ledger::state_directory_by_sight(&context.place)?, Durability::default());
     let metadata = fs::symlink_metadata(journals.path(task_id)).ok()?;
     let is_own = metadata.uid() == rustix::process::geteuid().as_raw();
     (metadata.is_file() && is_own).then_some(journals)
