@@ -17,8 +17,9 @@ use crate::output::running as print;
 #[derive(Args)]
 #[command(
     after_help = "A task has an artifact once: the same repository, type and value again is refused, and changes
-nothing. Commits that are made while a task runs in a repository that it was started with (--repo)
-become artifacts by themselves.
+nothing. With --repo, a commit may be any name that git knows there, such as HEAD, and its subject
+becomes the summary. Commits that are made in a repository that the task was started with become
+artifacts by themselves.
 
 Examples:
   git audit artifact deploy-42 pr 17 --repo-id shop --summary \"raise the limit\"

@@ -10,8 +10,8 @@ use crate::output::Messages;
 /// Whether the CI system is asked.
 #[derive(Args)]
 pub(super) struct CiArgs {
-    /// Fill context, metadata.ci and a missing --task-id from the CI job, or fail where none is recognised [default: in
-    /// a CI job that is recognised]
+    /// Fill context, metadata.ci and a missing task id from the CI job, or fail where none is recognised [default: in a
+    /// CI job that is recognised]
     #[arg(long, overrides_with = "no_ci")]
     ci: bool,
     /// Say nothing of a CI job

@@ -23,15 +23,18 @@ const MAX_BATCH: usize = 256;
 #[derive(Args)]
 #[command(
     after_help = "TYPE is a word such as phase_started, repo_commit or tool_use: lower-case letters, digits, `_`, `.`.
-`-` instead reads events from standard input, one JSON object per line, as an entry has them; a bad
-line is named and never costs a good one. An event of type step_result whose data has a `step_id`
-becomes one of the entry's steps.
+`-` instead reads events from standard input, one JSON object per line, with the keys that events
+have in an entry; a bad line is named and never costs a good one.
+
+With --repo, the event says what changed in that repository since the task last looked at it: name
+it when the task starts. Commits made since become artifacts. An event of type step_result whose
+data has a `step_id` becomes one of the entry's steps.
 
 Examples:
   git audit event deploy-42 phase_started --message \"building\"
   git audit event deploy-42 repo_write --repo ../shop
   git audit event deploy-42 repo_push_error --level error --message \"remote hung up\"
-  git audit event deploy-42 step_result --data '{\"step_id\":\"build\",\"success\":true,\"execution_time_ms\":840}'
+  git audit event deploy-42 step_result --data '{\"step_id\":\"build\",\"success\":true}'
   jq -c '.events[]' log.json | git audit event deploy-42 -"
 )]
 pub(super) struct EventArgs {

@@ -186,6 +186,15 @@ pub(super) fn flag_of(pointer: &str) -> Option<&'static str> {
         .map(|(flag, _)| *flag)
 }
 
+/// A refusal of what flags said names the flag, not the JSON that was made of it.
+pub(super) fn naming_flags(error: Error) -> Error {
+    let Error::Invalid(invalid) = error else { return error };
+    match invalid.pointer.as_deref().and_then(flag_of) {
+        Some(flag) => Error::Usage(format!("{flag}: {}", invalid.rule)),
+        None => Error::Invalid(invalid),
+    }
+}
+
 /// Where each flag's value goes.
 const FLAGS: [(&str, &[&str]); 26] = [
     ("--task-id", &["task_id"]),

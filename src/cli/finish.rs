@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::fields::{EndArgs, FieldArgs};
+use super::fields::{EndArgs, FieldArgs, naming_flags};
 use super::report::Report;
 use super::repositories::RepositoryArgs;
 use super::{Done, RunningTask, Session, WriteArgs, environment, task_id};
@@ -16,8 +16,9 @@ use crate::ops::input::part_of_entry;
 #[derive(Args)]
 #[command(
     after_help = "The entry has what `start` and `finish` were given, and all events, artifacts and steps. What
-changed in the repositories that it was started with is taken down first. If the entry cannot be
-recorded, the journal is kept: the same command finishes the task later.
+changed in the repositories that it was started with is taken down first; of one that is named only
+here, how it is. If the entry cannot be recorded, the journal is kept: the same command finishes the
+task later.
 
 Examples:
   git audit finish deploy-42 --status completed
@@ -68,7 +69,8 @@ impl FinishArgs {
         let outcome = ops::finish::run(context, options, &mut |progress| {
             report.tell(progress);
             Ok(())
-        })?;
+        })
+        .map_err(naming_flags)?;
         let unprinted = report.unprinted;
         let status = conclude(session, &outcome, strict)?;
         unprinted.map_or(Ok(status), Err)
@@ -82,8 +84,12 @@ impl FinishArgs {
             Ok(())
         })?;
         let unprinted = report.unprinted;
-        if done.is_empty() {
+        if done.is_empty() && self.task_id.is_empty() {
             session.messages.note("no task is lost");
+        } else if done.is_empty() {
+            session
+                .messages
+                .note("none of these tasks is lost: run `git audit tasks` to see what is running");
         }
         let mut status = ExitStatus::Done;
         for (task_id, outcome) in &done {

@@ -10,10 +10,11 @@ use crate::ops::running::RepositoryOption;
 /// Any number of repositories.
 #[derive(Args)]
 pub(super) struct RepositoryArgs {
-    /// A repository that it works in, any, not only the ledger's; may be repeated
+    /// A repository that the task works in, any: what changes in it is taken down; may be repeated
     #[arg(long, value_name = "PATH")]
     repo: Vec<PathBuf>,
-    /// What that repository is called [default: by its remote's URL]; the first one for the first --repo, and so on
+    /// What that repository is called [default: by its remote's URL, else its directory]; the first one for the first
+    /// --repo, and so on
     #[arg(long, value_name = "ID")]
     repo_id: Vec<String>,
 }
@@ -31,10 +32,11 @@ impl RepositoryArgs {
 /// One repository, or only its name.
 #[derive(Args)]
 pub(super) struct OneRepositoryArgs {
-    /// The repository that it is about: what changed in it is taken down
+    /// The repository that it is about; it is looked at
     #[arg(long, value_name = "PATH")]
     pub repo: Option<PathBuf>,
-    /// What that repository is called [default: by its remote's URL]; alone, nothing is looked at
+    /// What that repository is called [default: by its remote's URL, else its directory]; without --repo, only this name
+    /// is noted
     #[arg(long, value_name = "ID")]
     pub repo_id: Option<String>,
 }

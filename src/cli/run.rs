@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::ci::CiArgs;
-use super::fields::FieldArgs;
+use super::fields::{FieldArgs, naming_flags};
 use super::finish::conclude;
 use super::report::Report;
 use super::repositories::RepositoryArgs;
@@ -24,13 +24,13 @@ const OWN_FAILURE: u8 = 125;
 /// Run a command as a task: what it did becomes an entry, and its exit code stands
 #[derive(Args)]
 #[command(
-    after_help = "The command has its own standard input, output and error; signals reach it. Exit code 0 makes the
+    after_help = "The command has its own standard input, output and terminal; signals reach it. Exit code 0 makes the
 task completed, another one failed, a signal cancelled. The entry has what changed in the
-repositories, the time and memory that it took and, where it failed, the last lines of standard
+repositories, the time and memory that it took and, unless it completed, the last lines of standard
 error. While it runs, the task has a journal, and the command finds its id in GIT_AUDIT_TASK.
 
-The command's exit code passes through; 126 and 127 where it cannot be run, 128+N for signal N. If
-the entry cannot be recorded, a warning says where it waits.
+The command's exit code passes through; 127 if there is no such command, 126 if it cannot be run,
+128+N for signal N. If the entry cannot be recorded, a warning says where it waits.
 
 Examples:
   git audit run --task-id deploy-42 --service web --repo . -- ./deploy.sh web
@@ -38,6 +38,9 @@ Examples:
   git audit run --strict --plan nightly -- cargo test"
 )]
 pub(super) struct RunArgs {
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
     /// The task's id [default: in a CI job that is recognised, the job's; else one that is made, and sorts by time]
     #[arg(long, value_name = "ID", value_parser = task_id)]
     task_id: Option<TaskId>,
@@ -58,9 +61,6 @@ pub(super) struct RunArgs {
     write: WriteArgs,
     #[command(flatten)]
     fields: FieldArgs,
-    /// The command and its arguments
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    command: Vec<OsString>,
 }
 
 impl RunArgs {
@@ -99,7 +99,7 @@ impl RunArgs {
         let RunOutcome { ending, recorded } = match run {
             Ok(outcome) => outcome,
             Err(error) => {
-                session.messages.error(&error);
+                session.messages.error(&naming_flags(error));
                 session.messages.note("the command was not run");
                 return Ok(ExitStatus::Child(OWN_FAILURE));
             }

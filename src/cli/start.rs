@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Map;
 
 use super::ci::CiArgs;
-use super::fields::FieldArgs;
+use super::fields::{FieldArgs, naming_flags};
 use super::repositories::RepositoryArgs;
 use super::{Done, Session, WaitArgs, task_id};
 use crate::entry::TaskId;
@@ -17,11 +17,13 @@ use crate::output::running as print;
 /// Begin a task: its journal takes down what happens until `finish`
 #[derive(Args)]
 #[command(
-    after_help = "Until it is finished, a task has a journal beside the repository, in .git/git-audit/journal. What is
-added to it survives the process, and the machine. Starting a task that is running takes it over.
+    after_help = "Until it is finished, a task has a journal beside the ledger, in .git/git-audit/journal. What is
+added to it survives the death of any process, and a power cut. Starting a task that is running
+takes it over.
 
-A task is lost when its process is gone: the one that called `start`, not counting git and shells
-that ran only this command. `git audit tasks --lost` lists those.
+A task is lost when its process is gone: the one that called `start`, git and `sh -c` passed over.
+`git audit tasks --lost` lists those. Where each call comes from a process that ends at once, as by
+ssh or docker exec, say --pid none, or the --pid of one that lasts.
 
 Examples:
   git audit start deploy-42 --title \"deploy web\" --agent bot-7 --service web --repo .
@@ -34,8 +36,8 @@ pub(super) struct StartArgs {
     task_id: Option<TaskId>,
     #[command(flatten)]
     repositories: RepositoryArgs,
-    /// The process that the task belongs to; `none`: no process, and the task is never lost [default: the caller; in a
-    /// CI job, whose steps are processes of their own, none]
+    /// The process that the task belongs to; `none`: it is never lost [default: the caller; in a CI job, whose steps are
+    /// processes of their own, none]
     #[arg(long, value_name = "PID", value_parser = owner)]
     pid: Option<Owner>,
     /// Make the ledger where there is none
@@ -75,7 +77,7 @@ impl StartArgs {
             owner: self.pid.unwrap_or(by_default),
             init: self.init,
         };
-        let outcome = ops::start::run(&session.context, options)?;
+        let outcome = ops::start::run(&session.context, options).map_err(naming_flags)?;
         let Session { printer, messages, .. } = session;
         if let Some(branch) = &outcome.began {
             messages.note(&format!("began a ledger on branch {branch}"));

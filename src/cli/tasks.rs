@@ -19,10 +19,10 @@ end was said and its entry is not in the ledger yet.
 Examples:
   git audit tasks
   git audit tasks --lost
-  git audit tasks deploy-42 --json          # its story so far"
+  git audit tasks deploy-42 --json"
 )]
 pub(super) struct TasksArgs {
-    /// Only these
+    /// Only these, each with its story so far
     #[arg(value_name = "TASK", value_parser = task_id, add = RunningTask)]
     task_id: Vec<TaskId>,
     /// Only those whose process is gone: `git audit finish --lost` records them
@@ -32,11 +32,15 @@ pub(super) struct TasksArgs {
 
 impl TasksArgs {
     pub fn run(self, session: &mut Session) -> Done {
-        let is_whole = !self.task_id.is_empty();
+        let (is_whole, is_lost) = (!self.task_id.is_empty(), self.lost);
         let options = TasksOptions { tasks: self.task_id, lost: self.lost };
         let tasks = ops::tasks::run(&session.context, &options)?;
         session.present();
         print::tasks(&mut session.printer, &tasks, is_whole)?;
+        session.printer.flush()?;
+        if tasks.is_empty() {
+            session.messages.note(if is_lost { "no task is lost" } else { "no task is running here" });
+        }
         if tasks.iter().any(|task| task.state == ops::tasks::State::Lost) {
             session.messages.hint("run `git audit finish --lost` to record what is there of the lost ones");
         }
