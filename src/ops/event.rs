@@ -30,10 +30,12 @@ pub struct EventOptions {
 pub struct EventOutcome {
     /// The task.
     pub task_id: TaskId,
-    /// The number of the last event, and how many there were. A result of a step has no number.
+    /// The number of the task's last event.
     pub last: u64,
-    /// The number of events that were added.
+    /// How many were added.
     pub added: usize,
+    /// How many of those are results of steps, which have no number.
+    pub steps: usize,
     /// The secrets that were found in them.
     pub found: Vec<Found>,
 }
@@ -59,7 +61,8 @@ pub fn run(context: &Context, options: EventOptions) -> Result<EventOutcome> {
         events.into_iter().map(|event| record(event, &mut scribe)).collect::<Result<Vec<_>>>()?;
     let added = records.len();
     let is_step = |record: &Record| matches!(record, Record::Step { .. });
-    let story = if records.iter().any(is_step) { journal.story()? } else { None };
+    let steps = records.iter().filter(|record| is_step(record)).count();
+    let story = if steps > 0 { journal.story()? } else { None };
     refuse_known_steps(&task_id, story.as_ref(), &records)?;
     if let Some(look) = look {
         records.extend(scribe.artifacts(look.artifacts)?);
@@ -67,7 +70,7 @@ pub fn run(context: &Context, options: EventOptions) -> Result<EventOutcome> {
     }
     let last = journal.append(records)?;
     journal.commit()?;
-    Ok(EventOutcome { task_id, last, added, found: scribe.found })
+    Ok(EventOutcome { task_id, last, added, steps, found: scribe.found })
 }
 
 /// The result of a step is taken down once.

@@ -71,12 +71,20 @@ pub fn event(printer: &mut Printer, outcome: &EventOutcome) -> Result<()> {
             let [last, added] = [outcome.last.to_string(), outcome.added.to_string()];
             printer.csv_row(&[outcome.task_id.as_str(), &last, &added])
         }
-        Format::Human if outcome.added == 1 => {
-            printer.line(&format!("event {} of {}", outcome.last, outcome.task_id))
-        }
         Format::Human => {
-            let (added, last) = (outcome.added, outcome.last);
-            printer.line(&format!("{added} events of {}, up to {last}", outcome.task_id))
+            let EventOutcome { task_id, last, added, steps, .. } = outcome;
+            let events = match added - steps {
+                0 => String::new(),
+                1 => format!("event {last} of {task_id}"),
+                events => format!("{events} events of {task_id}, up to {last}"),
+            };
+            let steps = match steps {
+                0 => String::new(),
+                1 => format!("a step of {task_id}"),
+                steps => format!("{steps} steps of {task_id}"),
+            };
+            let and = if events.is_empty() || steps.is_empty() { "" } else { ", " };
+            printer.line(&format!("{events}{and}{steps}"))
         }
     }?;
     printer.flush()

@@ -41,7 +41,8 @@ impl<'s> From<&'s StartOutcome> for StartAnswer<'s> {
 }
 
 /// `git-audit/event/v1`, one per write:
-/// - `seq`: the number of the last event of the task · `added`: how many were added
+/// - `seq`: the number of the last event of the task · `added`: how many were added, with results of steps, which have
+///   no number
 #[derive(Debug, Serialize)]
 pub struct EventAnswer<'e> {
     schema: &'static str,
