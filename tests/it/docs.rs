@@ -140,6 +140,11 @@ fn the_output_document_shows_what_the_commands_print() {
 }
 
 #[test]
+fn the_journal_document_shows_what_the_commands_print() {
+    check("docs/JOURNAL.md");
+}
+
+#[test]
 fn the_index_document_shows_what_sqlite_prints() {
     // The program is for whoever wants it; the product does not need it.
     if std::process::Command::new("sqlite3").arg("-version").output().is_ok() {
