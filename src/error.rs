@@ -102,6 +102,9 @@ pub enum Error {
     /// The task's story was closed, though its entry is not recorded yet.
     #[error("task `{0}` is being finished; nothing can be added to it any more")]
     Finishing(TaskId),
+    /// The task has a journal, and is not to be taken over.
+    #[error("task `{0}` is running already, or was lost")]
+    Running(TaskId),
     /// There is an entry of that id, so the task is over.
     #[error("task `{0}` is recorded already, so it cannot begin")]
     AlreadyRecorded(TaskId),
@@ -232,6 +235,7 @@ impl Error {
             Self::EntryRemoved { .. } => "entry-removed",
             Self::NotRunning { .. } => "not-running",
             Self::Finishing(_) => "finishing",
+            Self::Running(_) => "running",
             Self::AlreadyRecorded(_) => "already-recorded",
             Self::Duplicate { .. } => "duplicate",
             Self::Invalid(_) => "invalid",
@@ -251,7 +255,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoRepository(_) => {
-                "run `git init` here first, or name the repository: `git audit -C PATH …`".into()
+                "run `git init` there first, or name another place, as `git audit -C PATH …`".into()
             }
             Self::ForeignOwner(path) => {
                 format!(
@@ -305,6 +309,9 @@ impl Error {
             Self::Finishing(task_id) => {
                 format!("run `git audit finish {task_id}` again if its entry is not in the ledger yet")
             }
+            Self::Running(task_id) => format!(
+                "choose another id; if it was lost, run `git audit finish --lost {task_id}` to record it"
+            ),
             Self::AlreadyRecorded(task_id) => {
                 format!("choose another id; to correct what was recorded, add `--supersedes {task_id}`")
             }

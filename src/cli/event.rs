@@ -131,6 +131,22 @@ impl EventArgs {
     }
 
     fn run_stream(self, session: &mut Session) -> Done {
+        let is_told_twice = [
+            self.status.is_some(),
+            self.level.is_some(),
+            self.message.is_some(),
+            self.operation.is_some(),
+            self.commit.is_some(),
+            !self.file.is_empty(),
+            self.data.is_some(),
+            self.at.is_some(),
+            self.repository.repo.is_some(),
+            self.repository.repo_id.is_some(),
+        ];
+        if is_told_twice.contains(&true) {
+            let text = "`-` reads whole events from standard input: put into them what the flags say";
+            return Err(Error::Usage(text.into()));
+        }
         let mut documents = Documents::new(io::stdin(), Arrays::Streamed);
         let mut stream = Stream { task_id: self.task_id, batch: Vec::new(), refused: 0 };
         while let Some(Document { line, value, .. }) =

@@ -33,6 +33,9 @@ impl<'s> Report<'s> {
                 self.messages
                     .note(&format!("records go to branch {branch} from now on (git config audit.branch)"));
             }
+            Progress::NoJournal(error) => {
+                self.messages.warning(&format!("{error}; what happens is recorded only at the end"));
+            }
             Progress::Warning(error) => self.messages.warning(&error.to_string()),
             Progress::StaleLock(path) => self.messages.stale_lock(path),
             Progress::Spooled(error, files) => self.spooled(error, files),

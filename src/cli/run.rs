@@ -72,13 +72,13 @@ impl RunArgs {
         if let Some(ci) = &ci {
             ci.fill(&mut given);
         }
-        let task_id = match self.task_id.or_else(|| Some(ci?.task_id)) {
+        let asked = match self.task_id.or_else(|| Some(ci?.task_id)) {
             Some(task_id) => task_id,
             None => environment::new_task_id(session.context.place.clock.now())?,
         };
         let program = environment::program();
         let options = RunOptions {
-            task_id: task_id.clone(),
+            task_id: asked.clone(),
             given,
             repositories: self.repositories.resolve()?,
             command: self.command,
@@ -86,17 +86,15 @@ impl RunArgs {
             init: self.init,
             strict,
         };
-        let mut warnings = Vec::new();
         // Standard output is the command's.
         session.printer.give_up();
         let Session { context, printer, messages, .. } = session;
         let mut report = Report::new(printer, messages);
-        let run =
-            ops::run::run(context, options, &mut |error| warnings.push(error.to_string()), &mut |progress| {
-                report.tell(progress);
-                Ok(())
-            });
-        let RunOutcome { ending, recorded } = match run {
+        let run = ops::run::run(context, options, &mut |progress| {
+            report.tell(progress);
+            Ok(())
+        });
+        let RunOutcome { task_id, ending, recorded } = match run {
             Ok(outcome) => outcome,
             Err(error) => {
                 session.messages.error(&naming_flags(error));
@@ -104,8 +102,8 @@ impl RunArgs {
                 return Ok(ExitStatus::Child(OWN_FAILURE));
             }
         };
-        for warning in warnings {
-            session.messages.warning(&format!("the task had no journal while it ran: {warning}"));
+        if task_id != asked {
+            session.messages.warning(&format!("task {asked} is another run's; this one is task {task_id}"));
         }
         match &ending {
             Ending::NotFound => session.messages.problem("command not found"),

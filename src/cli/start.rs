@@ -74,6 +74,7 @@ impl StartArgs {
             given,
             metadata: Map::new(),
             repositories: self.repositories.resolve()?,
+            resumes: true,
             owner: self.pid.unwrap_or(by_default),
             init: self.init,
         };

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::record::{Line, MAX_LINE_BYTES, Record, Start};
+use super::record::{Line, MAX_LINE_BYTES, Record, SCHEMA, Start};
 use super::story::Story;
 use crate::entry::TaskId;
+use crate::entry::text::visible;
 use crate::error::{Error, Result};
 use crate::ledger::{Deadline, Durability, Syncing};
 
@@ -198,6 +199,9 @@ impl OpenJournal {
             // Damaged. The task may have been started again since.
             _ => self.story()?.map(|story| story.start),
         };
+        if let Some(start) = &start {
+            check_schema(start, &self.path)?;
+        }
         if start.as_ref().is_some_and(|start| !start.is_durable) {
             self.durability = Durability::Off;
         }
@@ -317,7 +321,20 @@ fn read_story(file: &mut File, path: &Path) -> Result<Option<Story>> {
     let mut bytes = Vec::new();
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes));
     read.map_err(|error| failed("read", path, error))?;
-    Ok(Story::read(&bytes))
+    let story = Story::read(&bytes);
+    if let Some(story) = &story {
+        check_schema(&story.start, path)?;
+    }
+    Ok(story)
+}
+
+/// What another version wrote may mean something else.
+fn check_schema(start: &Start, path: &Path) -> Result<()> {
+    if start.schema == SCHEMA {
+        return Ok(());
+    }
+    let (is, path) = (visible(&start.schema), path.display());
+    Err(Error::Damaged(format!("{path} has the schema `{is}`; this git-audit reads `{SCHEMA}`")))
 }
 
 fn newline(bytes: &[u8]) -> Option<usize> {

@@ -125,12 +125,15 @@ impl Story {
 
     /// The whole entry as the caller would have written it, once it ends as `finish` says.
     pub fn into_document(self, finish: Finish) -> Value {
+        let last = self.events.iter().filter_map(|event| event.get("seq")?.as_u64()).max().unwrap_or(0);
+        let ends = last_events(&finish, last);
         let Finish { at, fields } = finish;
         let mut document = json!({ "execution_result": { "start_time": self.start.at, "end_time": at } });
         document["timestamp"] = Value::from(at);
         merge(&mut document, self.start.fields);
         merge(&mut document, fields);
-        for (key, items) in [("steps", self.steps), ("events", self.events), ("artifacts", self.artifacts)] {
+        let events = self.events.into_iter().chain(ends).collect();
+        for (key, items) in [("steps", self.steps), ("events", events), ("artifacts", self.artifacts)] {
             if !items.is_empty() {
                 merge(&mut document, json!({ key: items }));
             }
@@ -138,6 +141,20 @@ impl Story {
         document["task_id"] = Value::from(self.start.task_id);
         document
     }
+}
+
+/// The events that a story ends with; `last` is the number of the one before.
+fn last_events(finish: &Finish, last: u64) -> Vec<Value> {
+    let error = finish.fields.get("error_message").filter(|error| !error.is_null());
+    let error =
+        error.map(|error| json!({ "type": "execute_error", "level": "error", "error_message": error }));
+    let end = json!({ "type": "task_complete", "status": finish.fields.get("status") });
+    let mut events: Vec<_> = error.into_iter().chain([end]).collect();
+    for (seq, event) in (last + 1..).zip(&mut events) {
+        event["seq"] = json!(seq);
+        event["at"] = json!(finish.at);
+    }
+    events
 }
 
 fn has_same(items: &[Value], item: &Map<String, Value>, keys: &[&str]) -> bool {

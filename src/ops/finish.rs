@@ -57,7 +57,14 @@ pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Res
     let journals = running::journals_for(context, &options.task_id)?;
     let FinishOptions { task_id, given, repositories, best_effort } = options;
     let Some(story) = journals.read(&task_id)? else {
-        return Err(running::not_running(context, &journals, &task_id));
+        let error = running::not_running(context, &journals, &task_id);
+        let says_how = given.get("status").is_some();
+        return match error {
+            Error::NotRunning { is_recorded: true, .. } if says_how => {
+                finished_before(context, &task_id, given, progress)
+            }
+            error => Err(error),
+        };
     };
     let mut looks = Vec::new();
     // What was said already is not said again: the story is closed.
@@ -132,9 +139,6 @@ fn seal(
                     records.push(scribe.event(event)?);
                     records.extend(scribe.artifacts(artifacts)?);
                 }
-                for event in last_events(&finish) {
-                    records.push(scribe.event(event)?);
-                }
                 tell_found(&scribe, progress)?;
             }
             records.push(Record::Finish(finish.clone()));
@@ -146,21 +150,15 @@ fn seal(
     let unreadable = story.unreadable.clone();
     let documents = parts::of(story.into_document(finish))?;
     let mut is_other = false;
-    let options = RecordOptions {
-        sources: vec![Source::Values(documents)],
-        fields: Vec::new(),
-        ci: None,
-        init: false,
-        best_effort,
-    };
-    let recorded = record::run(context, options, &mut |told| {
+    let recorded = record(context, documents, best_effort, &mut |told| {
         is_other |= matches!(told, Progress::Receipt { receipt: Receipt::Skipped { differing, .. }, .. } if !differing.is_empty());
         progress(told)
     })?;
     let is_kept_elsewhere = recorded.invalid == 0;
     let journal = if is_kept_elsewhere { journals.open(task_id, context.deadline())? } else { None };
     let set_aside = match journal {
-        // Another finish was at it, too.
+        // Another finish was at it, too, and the task may even have begun once more.
+        Some(journal) if !journal.is_closed() => None,
         None => None,
         Some(journal) if is_other || !unreadable.is_empty() => Some(journal.set_aside()?),
         Some(journal) => {
@@ -196,26 +194,29 @@ pub(super) fn without_journal(
     for more in [given, end, json!({ "task_id": task_id })] {
         merge(&mut document, more);
     }
-    let options = RecordOptions {
-        sources: vec![Source::Values(vec![document])],
-        fields: Vec::new(),
-        ci: None,
-        init: false,
-        best_effort: true,
-    };
-    let recorded = record::run(context, options, progress)?;
+    let recorded = record(context, vec![document], true, progress)?;
     Ok(FinishOutcome { recorded, ..FinishOutcome::default() })
 }
 
-/// The events that a story ends with.
-fn last_events(finish: &Finish) -> Vec<Map<String, Value>> {
-    let error = finish.fields.get("error_message").filter(|error| !error.is_null());
-    let mut events = Vec::new();
-    if let Some(error) = error {
-        let event = json!({ "type": "execute_error", "level": "error", "error_message": error });
-        events.extend(event.as_object().cloned());
-    }
-    let event = json!({ "type": "task_complete", "status": finish.fields.get("status") });
-    events.extend(event.as_object().cloned());
-    events
+/// A finish that was told already, and is told again: its entry is there, and nothing is added.
+fn finished_before(
+    context: &Context,
+    task_id: &TaskId,
+    mut given: Value,
+    progress: Tell<'_>,
+) -> Result<FinishOutcome> {
+    merge(&mut given, json!({ "task_id": task_id }));
+    let recorded = record(context, vec![given], false, progress)?;
+    Ok(FinishOutcome { recorded, ..FinishOutcome::default() })
+}
+
+fn record(
+    context: &Context,
+    documents: Vec<Value>,
+    best_effort: bool,
+    progress: Tell<'_>,
+) -> Result<RecordOutcome> {
+    let sources = vec![Source::Values(documents)];
+    let options = RecordOptions { sources, fields: Vec::new(), ci: None, init: false, best_effort };
+    record::run(context, options, progress)
 }

@@ -1,5 +1,5 @@
 //! A story that is too long for one entry. The entry has as much of it as fits; the rest goes on in entries of its own,
-//! `<task>.part-2` and so on, recorded in the same move of the branch, so that nothing is lost and everything is still
+//! `<task>.part-2` and so on, recorded by the same finish, so that nothing is lost and everything is still
 //! plain JSON.
 
 use serde_json::{Map, Value, json};

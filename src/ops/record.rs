@@ -44,6 +44,8 @@ pub enum Progress<'p> {
     Began(&'p str),
     /// The branch was not pinned; it is now.
     Pinned(&'p str),
+    /// A task runs without a journal, for this reason.
+    NoJournal(&'p Error),
     /// Something that is no failure of the record, such as that the branch could not be pinned.
     Warning(&'p Error),
     /// Secrets were found in an input, and what the policy wants was done about them.

@@ -9,13 +9,15 @@ use super::finish::{self, FinishOptions, FinishOutcome};
 use super::input::Origin;
 use super::record::Progress;
 use super::running::{self, RepositoryOption};
-use super::start::{Owner, StartOptions, begin};
-use super::{Context, init};
+use super::start::{Owner, StartOptions, StartOutcome, begin};
+use super::{Context, init, looks};
 use crate::entry::text::truncate;
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
 use crate::journal::run::{self as command, Ended, Launch};
 pub use crate::journal::run::{Ending, relay};
+use crate::journal::story::merge;
+use crate::ledger::Ledger;
 
 /// The most that is kept of what the command said last.
 const MAX_LAST_LINES: usize = 20;
@@ -27,6 +29,8 @@ const MAX_TITLE_BYTES: usize = 160;
 const MAX_COMMAND_BYTES: usize = 32 << 10;
 const WORD_BYTES: usize = 8;
 const MIN_WORD_BYTES: usize = 64;
+/// How often a command can run under one id.
+const MAX_RUNS: usize = 999;
 /// The command finds its task and its ledger by these variables.
 const TASK_VARIABLE: &str = "GIT_AUDIT_TASK";
 const LEDGER_VARIABLE: &str = "GIT_AUDIT_LEDGER";
@@ -52,24 +56,26 @@ pub struct RunOptions<'r> {
 /// A command that was run.
 #[derive(Debug)]
 pub struct RunOutcome {
+    /// The task that it was recorded as: another one, where the one that was asked for is over or runs elsewhere.
+    pub task_id: TaskId,
     /// How the command ended.
     pub ending: Ending,
     /// What became of its entry; an error where it could neither be recorded nor wait in the spool.
     pub recorded: Result<FinishOutcome>,
 }
 
-/// Runs a command, and records it. `progress` hears what happens to the record; `warn` why there is no journal.
+/// Runs a command, and records it. `progress` hears what happens to the record.
 ///
 /// # Errors
-/// With `strict`, the task cannot begin: the command was not run.
+/// What is given breaks a rule of the entry; with `strict`, whatever else keeps the task from beginning. The command was
+/// not run.
 pub fn run(
     context: &Context,
     options: RunOptions<'_>,
-    warn: &mut dyn FnMut(&Error),
     progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<RunOutcome> {
-    let RunOptions { task_id, given, repositories, command, relay, init: make_ledger, strict } = options;
-    let opened = init::open_or_make(context, make_ledger, &mut |_| Ok(()));
+    let RunOptions { task_id, mut given, repositories, command, relay, init: make_ledger, strict } = options;
+    let opened = init::open_or_make(context, make_ledger, &mut |branch| progress(Progress::Began(branch)));
     let redactor = opened.as_ref().ok().and_then(|ledger| ledger.redactor().ok()).unwrap_or_default();
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let (words, found) = redactor.arguments(&words);
@@ -78,7 +84,6 @@ pub fn run(
         let origin = Origin { source: Some("the command line".into()), line: None };
         progress(Progress::Redacted(&origin, &found))?;
     }
-    let mut given = given;
     if given.get("title").is_none() {
         given["title"] = json!(truncate(&words.join(" "), MAX_TITLE_BYTES));
     }
@@ -88,33 +93,74 @@ pub fn run(
         metadata: Map::from_iter([("command".to_owned(), json!(words))]),
         repositories,
         owner: Owner::This,
+        resumes: false,
         init: make_ledger,
     };
-    let journal = match opened.and_then(|ledger| begin(context, &ledger, start)) {
-        Ok(started) => Some(started.journal),
-        Err(error) if strict => return Err(error),
+    let begun = opened.and_then(|ledger| match strict {
+        true => begin(context, &ledger, start),
+        false => begin_somehow(context, &ledger, start, progress),
+    });
+    let begun = match begun {
+        Ok(started) => Some(started),
+        Err(error) if strict || matches!(error, Error::Invalid(_)) => return Err(error),
         Err(error) => {
-            warn(&error);
+            progress(Progress::NoJournal(&error))?;
             None
         }
     };
     let started_at = running::now(context);
+    let task_id = begun.as_ref().map_or(task_id, |started| started.task_id.clone());
     let mut variables = vec![(TASK_VARIABLE, OsString::from(task_id.as_str()))];
     // <git directory>/git-audit/journal/<task>.jsonl
-    let git_dir = journal.as_ref().and_then(|journal| journal.ancestors().nth(3)?.canonicalize().ok());
+    let git_dir = begun.as_ref().and_then(|started| started.journal.ancestors().nth(3)?.canonicalize().ok());
     variables.extend(git_dir.map(|git_dir| (LEDGER_VARIABLE, git_dir.into())));
     let directory = &context.place.directory;
     let ended = command::run(&Launch { command: &command, directory, variables: &variables, relay });
     // Before it is cut: half a secret is not recognised.
     let said = last_lines(&redactor.text(&ended.last_lines).0);
     let end = end_of(&ended, &words, &said);
-    let recorded = if journal.is_some() {
+    let recorded = if begun.is_some() {
+        let task_id = task_id.clone();
         let finish = FinishOptions { task_id, given: end, repositories: Vec::new(), best_effort: true };
         finish::run(context, finish, progress)
     } else {
         finish::without_journal(context, &task_id, &started_at, given, end, progress)
     };
-    Ok(RunOutcome { ending: ended.ending, recorded })
+    Ok(RunOutcome { task_id, ending: ended.ending, recorded })
+}
+
+/// Begins the task, whatever is in the way that can be gone around: the command is run in any case, and what it does
+/// should be taken down. A task that is over or runs already keeps its id to itself; a repository that cannot be looked
+/// at is left out.
+fn begin_somehow(
+    context: &Context,
+    ledger: &Ledger,
+    mut start: StartOptions,
+    progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
+) -> Result<StartOutcome> {
+    let mut unreadable = Vec::new();
+    for repository in std::mem::take(&mut start.repositories) {
+        match looks::named(context, &repository.path, None) {
+            Ok(_) => start.repositories.push(repository),
+            Err(error) => {
+                progress(Progress::Warning(&error))?;
+                unreadable.push(repository.path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    if !unreadable.is_empty() {
+        start.metadata.insert("unreadable_repositories".into(), json!(unreadable));
+    }
+    let asked = start.task_id.clone();
+    for number in 2..=MAX_RUNS {
+        match begin(context, ledger, start.clone()) {
+            Err(Error::AlreadyRecorded(_) | Error::Running(_) | Error::Finishing(_)) => {}
+            begun => return begun,
+        }
+        start.task_id = TaskId::new(&format!("{asked}.run-{number}")).map_err(Error::Usage)?;
+        merge(&mut start.given, json!({ "metadata": { "repeats": asked } }));
+    }
+    Err(Error::Running(asked))
 }
 
 /// As much of the command as a line of the journal has room for.

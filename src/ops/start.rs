@@ -29,7 +29,7 @@ pub enum Owner {
 }
 
 /// A task that begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StartOptions {
     /// The task.
     pub task_id: TaskId,
@@ -41,6 +41,8 @@ pub struct StartOptions {
     pub repositories: Vec<RepositoryOption>,
     /// Whose it is.
     pub owner: Owner,
+    /// Take the task over where it is running.
+    pub resumes: bool,
     /// Make the ledger where there is none.
     pub init: bool,
 }
@@ -78,7 +80,7 @@ pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
 
 /// As [`run`], in an open ledger.
 pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
-    let StartOptions { task_id, given, metadata, repositories, owner, .. } = options;
+    let StartOptions { task_id, given, metadata, repositories, owner, resumes, .. } = options;
     if ledger.view()?.has(&task_id)? {
         return Err(Error::AlreadyRecorded(task_id));
     }
@@ -102,6 +104,7 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
     let known = if journal.is_empty() { None } else { journal.story()? };
     let (resumed, since) = match known {
         Some(_) if journal.is_closed() => return Err(Error::Finishing(task_id)),
+        Some(_) if !resumes => return Err(Error::Running(task_id)),
         Some(story) => {
             let known = |baseline: &Baseline| {
                 story.repositories.iter().any(|worked| worked.first.path == baseline.path)

@@ -167,6 +167,7 @@ fn start(context: &Context, task_id: TaskId, fields: Map<String, Value>) -> Resu
         metadata: Map::new(),
         repositories,
         owner: Owner::Caller,
+        resumes: true,
         init: false,
     };
     // What the session changes where it stands is looked at, unless that cannot be looked at.
