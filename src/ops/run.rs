@@ -119,12 +119,18 @@ pub fn run(
     // Before it is cut: half a secret is not recognised.
     let said = last_lines(&redactor.text(&ended.last_lines).0);
     let end = end_of(&ended, &words, &said);
-    let recorded = if begun.is_some() {
-        let task_id = task_id.clone();
-        let finish = FinishOptions { task_id, given: end, repositories: Vec::new(), best_effort: true };
-        finish::run(context, finish, progress)
-    } else {
-        finish::without_journal(context, &task_id, &started_at, given, end, progress)
+    let task = task_id.clone();
+    let options =
+        FinishOptions { task_id: task, given: end.clone(), repositories: Vec::new(), best_effort: true };
+    let is_running = || running::is_running(context, &task_id).unwrap_or(false);
+    let finished = (begun.is_some() && is_running()).then(|| finish::run(context, options, progress));
+    let recorded = match finished {
+        // The journal is there still: the task can be finished later.
+        Some(finished) if finished.is_ok() || is_running() => finished,
+        // The command has finished it itself.
+        None if begun.is_some() && running::is_recorded(context, &task_id) => Ok(FinishOutcome::default()),
+        // There was none, or its repository is gone.
+        _ => finish::without_journal(context, &task_id, &started_at, given, end, progress),
     };
     Ok(RunOutcome { task_id, ending: ended.ending, recorded })
 }

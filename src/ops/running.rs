@@ -84,10 +84,14 @@ fn journals_by_sight(context: &Context, task_id: &TaskId) -> Option<Journals> {
     (metadata.is_file() && is_own).then_some(journals)
 }
 
+/// Whether the ledger has an entry of the task, as far as that can be known.
+pub(super) fn is_recorded(context: &Context, task_id: &TaskId) -> bool {
+    Ledger::open(&context.place).and_then(|ledger| ledger.view()?.has(task_id)).unwrap_or(false)
+}
+
 /// Why there is no journal of the task.
 pub(super) fn not_running(context: &Context, journals: &Journals, task_id: &TaskId) -> Error {
-    let is_recorded =
-        Ledger::open(&context.place).and_then(|ledger| ledger.view()?.has(task_id)).unwrap_or(false);
+    let is_recorded = is_recorded(context, task_id);
     let similar = journals.tasks().into_iter().map(|running| running.to_string());
     let similar = similar
         .filter(|running| strsim::jaro_winkler(running, task_id.as_str()) > SIMILARITY)
