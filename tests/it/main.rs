@@ -35,6 +35,8 @@ mod plain_git;
 mod query;
 mod record;
 mod redaction;
+mod run;
+mod run_signals;
 mod sandbox;
 mod shell;
 mod show;
