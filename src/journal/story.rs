@@ -107,6 +107,11 @@ impl Story {
         self.owner.as_ref().map(Process::liveness)
     }
 
+    /// Whether it is the run of a command, which says so when it begins.
+    pub fn is_of_command(&self) -> bool {
+        self.events.first().is_some_and(|event| event.pointer("/metadata/command").is_some())
+    }
+
     /// Whether it has this artifact already.
     pub fn has_artifact(&self, artifact: &Map<String, Value>) -> bool {
         has_same(&self.artifacts, artifact, &["repo_id", "ref_type", "ref_value"])

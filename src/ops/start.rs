@@ -41,7 +41,7 @@ pub struct StartOptions {
     pub repositories: Vec<RepositoryOption>,
     /// Whose it is.
     pub owner: Owner,
-    /// Take the task over where it is running.
+    /// Take the task over also where it is the run of a command.
     pub resumes: bool,
     /// Make the ledger where there is none.
     pub init: bool,
@@ -104,7 +104,7 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
     let known = if journal.is_empty() { None } else { journal.story()? };
     let (resumed, since) = match known {
         Some(_) if journal.is_closed() => return Err(Error::Finishing(task_id)),
-        Some(_) if !resumes => return Err(Error::Running(task_id)),
+        Some(story) if !resumes && story.is_of_command() => return Err(Error::Running(task_id)),
         Some(story) => {
             let known = |baseline: &Baseline| {
                 story.repositories.iter().any(|worked| worked.first.path == baseline.path)

@@ -82,12 +82,13 @@ fn comparable(text: &str) -> String {
             .unwrap_or(rest.len());
         // A commit's id may follow that begins with digits.
         let time = rest[..time].find('Z').map_or(time, |end| end + 1);
-        if time >= 10 && rest[..time].contains(':') {
-            kept.push('@');
-            rest = &rest[time..];
-        } else if hex >= 7 {
+        // First: an id can be all digits, and a colon can follow it. The digits of a time are four at most.
+        if hex >= 7 {
             kept.push('#');
             rest = &rest[hex..];
+        } else if time >= 10 && rest[..time].contains(':') {
+            kept.push('@');
+            rest = &rest[time..];
         } else {
             kept.push(first);
             rest = &rest[first.len_utf8()..];

@@ -355,7 +355,7 @@ fn two_in_one_repository_at_once_do_not_mix() {
 fn what_cannot_be_recorded_is_run_all_the_same_and_waits_in_the_spool() {
     let told = |done: Run, text: &str| {
         assert_eq!(done.stdout, "hi\n");
-        done.exits(3).says("the task had no journal").says(text).says("the entry waits in");
+        done.exits(3).says("what happens is recorded only at the end").says(text).says("the entry waits in");
     };
     let command = ["run", "--task-id", "t1", "--", "sh", "-c", "echo hi; exit 3"];
     let nowhere = Sandbox::empty();
@@ -369,7 +369,7 @@ fn what_cannot_be_recorded_is_run_all_the_same_and_waits_in_the_spool() {
     // A file stands where the journals belong.
     let blocked = Sandbox::beside_code();
     blocked.write(".git/git-audit/journal", "in the way");
-    blocked.audit(&command).exits(3).says("the task had no journal");
+    blocked.audit(&command).exits(3).says("what happens is recorded only at the end");
     assert_eq!(stored(&blocked, "t1")["execution_result"]["outcome"]["exit_code"], 3);
     // The lock is held.
     let busy = Sandbox::beside_code();
@@ -404,8 +404,12 @@ fn with_strict_what_cannot_be_recorded_is_not_run_or_exits_125() {
 fn a_task_that_is_recorded_already_is_run_and_the_first_entry_stands() {
     let sandbox = Sandbox::beside_code();
     script(&sandbox, "t1", "exit 1").exits(1);
-    script(&sandbox, "t1", "exit 0").exits(0).says("t1 is recorded already").says("--supersedes t1");
+    let says = "task t1 is another run's; this one is task t1.run-2";
+    script(&sandbox, "t1", "echo $GIT_AUDIT_TASK >task").exits(0).says(says);
+    assert_eq!(fs::read_to_string(sandbox.path("task")).unwrap(), "t1.run-2\n");
     assert_eq!(stored(&sandbox, "t1")["status"], "failed");
+    let second = stored(&sandbox, "t1.run-2");
+    assert_eq!((&second["status"], &second["metadata"]["repeats"]), (&json!("completed"), &json!("t1")));
     // One that was begun by hand goes on.
     begin(&sandbox, "t2");
     sandbox.audit(&["event", "t2", "before"]).exits(0);
