@@ -37,6 +37,7 @@ mod record;
 mod redaction;
 mod run;
 mod run_signals;
+mod run_terminal;
 mod sandbox;
 mod shell;
 mod show;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpid, getsid, kill_process};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::backend::Handle;
@@ -81,7 +81,7 @@ impl State {
         if ENDING.contains(&origin.signal) {
             self.asked_to_end = Some(origin.signal);
         }
-        if matches!(origin.cause, Cause::Kernel) {
+        if matches!(origin.cause, Cause::Kernel) && !is_for_leader_alone(origin.signal) {
             return;
         }
         match self.command {
@@ -89,6 +89,12 @@ impl State {
             None => self.waiting.push(origin.signal),
         }
     }
+}
+
+/// When a terminal is closed, only the leader of its session is told, which we are where nothing stands between us and
+/// the terminal.
+fn is_for_leader_alone(signal: i32) -> bool {
+    signal == SIGHUP && getsid(None).is_ok_and(|leader| leader == getpid())
 }
 
 fn send(command: Pid, signal: i32) {
