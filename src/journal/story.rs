@@ -8,6 +8,9 @@ use super::capture::Baseline;
 use super::process::{Liveness, Process};
 use super::record::{Finish, Line, Record, Start};
 
+const ARTIFACT_KEYS: [&str; 3] = ["repo_id", "ref_type", "ref_value"];
+const STEP_KEYS: [&str; 2] = ["step_id", "transition_id"];
+
 /// A task's story.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -27,6 +30,8 @@ pub struct Story {
     pub finish: Option<Finish>,
     /// Lines, from 1, that cannot be read.
     pub unreadable: Vec<usize>,
+    /// The keys of its artifacts and steps: there may be thousands, and each is asked for.
+    known: BTreeSet<String>,
 }
 
 /// A repository that a task works in.
@@ -72,6 +77,7 @@ impl Story {
             repositories: Vec::new(),
             finish: None,
             unreadable: Vec::new(),
+            known: BTreeSet::new(),
         })
     }
 
@@ -88,10 +94,16 @@ impl Story {
                 self.events.push(Value::Object(event));
             }
             // An entry has each of them once, whatever two writers took down at the same time.
-            Record::Artifact { artifact } if self.has_artifact(&artifact) => {}
-            Record::Artifact { artifact } => self.artifacts.push(Value::Object(artifact)),
-            Record::Step { step } if self.has_step(&step) => {}
-            Record::Step { step } => self.steps.push(Value::Object(step)),
+            Record::Artifact { artifact } => {
+                if self.known.insert(key_of(&artifact, &ARTIFACT_KEYS)) {
+                    self.artifacts.push(Value::Object(artifact));
+                }
+            }
+            Record::Step { step } => {
+                if self.known.insert(key_of(&step, &STEP_KEYS)) {
+                    self.steps.push(Value::Object(step));
+                }
+            }
             Record::Repository { baseline } => {
                 match self.repositories.iter_mut().find(|worked| worked.first.path == baseline.path) {
                     Some(worked) => worked.last = baseline,
@@ -114,12 +126,12 @@ impl Story {
 
     /// Whether it has this artifact already.
     pub fn has_artifact(&self, artifact: &Map<String, Value>) -> bool {
-        has_same(&self.artifacts, artifact, &["repo_id", "ref_type", "ref_value"])
+        self.known.contains(&key_of(artifact, &ARTIFACT_KEYS))
     }
 
     /// Whether it has the result of this step, and transition, already.
     pub fn has_step(&self, step: &Map<String, Value>) -> bool {
-        has_same(&self.steps, step, &["step_id", "transition_id"])
+        self.known.contains(&key_of(step, &STEP_KEYS))
     }
 
     /// When something was last heard of it.
@@ -162,8 +174,9 @@ fn last_events(finish: &Finish, last: u64) -> Vec<Value> {
     events
 }
 
-fn has_same(items: &[Value], item: &Map<String, Value>, keys: &[&str]) -> bool {
-    items.iter().any(|known| keys.iter().all(|key| known.get(*key) == item.get(*key)))
+/// What an item is told apart by, as one text.
+fn key_of(item: &Map<String, Value>, keys: &[&str]) -> String {
+    keys.iter().map(|key| format!("{key}:{}\n", json!(item.get(*key)))).collect()
 }
 
 /// Puts `more` into `value`: objects are put together, lists joined, everything else takes the place of what was there.

@@ -81,9 +81,6 @@ pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
 /// As [`run`], in an open ledger.
 pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
     let StartOptions { task_id, given, metadata, repositories, owner, resumes, .. } = options;
-    if ledger.view()?.has(&task_id)? {
-        return Err(Error::AlreadyRecorded(task_id));
-    }
     let at = running::now(context);
     let policy = ledger.redaction_policy()?;
     let mut scribe = Scribe::new(Redactor::with(&policy).map_err(Error::Policy)?, at.clone());
@@ -101,6 +98,13 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
     let journals = running::journals_of(ledger)?;
     refuse_other_case(&task_id, &journals)?;
     let mut journal = journals.open_or_make(&task_id, context.deadline())?;
+    // Looked up only now that nobody can finish it meanwhile.
+    if ledger.view()?.has(&task_id)? {
+        if journal.is_empty() {
+            journal.remove()?;
+        }
+        return Err(Error::AlreadyRecorded(task_id));
+    }
     let known = if journal.is_empty() { None } else { journal.story()? };
     let (resumed, since) = match known {
         Some(_) if journal.is_closed() => return Err(Error::Finishing(task_id)),

@@ -177,7 +177,10 @@ fn hand_on(source: BorrowedFd<'_>, sink: BorrowedFd<'_>, buffer: &mut [u8], tail
                 let mut one = [PollFd::new(&sink, PollFlags::OUT)];
                 _ = poll(&mut one, None);
             }
-            Err(_) => return false,
+            // The command would be told the same: by SIGPIPE, or by its next write to a terminal that is gone.
+            Err(Errno::PIPE | Errno::IO) => return false,
+            // A full disk, for example: only these words are lost, as they would be without us.
+            Err(_) => break,
         }
     }
     true
