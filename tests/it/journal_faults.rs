@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -400,6 +401,88 @@ fn an_entry_that_somebody_else_recorded_meanwhile_stands_and_the_journal_is_kept
         assert!(kept.contains("\"mine\"") && !journal(&sandbox, "t1").exists());
         assert_eq!(stored(&sandbox, "t1")["title"], "theirs");
     }
+}
+
+#[test]
+fn many_that_finish_one_task_at_once_record_it_once() {
+    let sandbox = Sandbox::beside_code();
+    for round in 0..5 {
+        let task_id = format!("t{round}");
+        sandbox.audit(&["start", &task_id, "--pid", "999999999"]).exits(0);
+        let children: Vec<_> = (0..8)
+            .map(|number| match number % 2 {
+                0 => sandbox.start(&["finish", &task_id, "--status", "failed"]),
+                _ => sandbox.start(&["finish", "--lost"]),
+            })
+            .collect();
+        for child in children {
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            let is_fine = output.status.success() || said.contains("it is recorded");
+            assert!(is_fine, "{said}");
+        }
+        assert!(!journal(&sandbox, &task_id).exists());
+        let types = event_types(&stored(&sandbox, &task_id));
+        assert_eq!(
+            (types.first().unwrap().as_str(), types.last().unwrap().as_str()),
+            ("task_start", "task_complete")
+        );
+        assert!(types.iter().filter(|kind| *kind == "task_complete").count() == 1, "{types:?}");
+    }
+    assert_eq!(sandbox.logged(&[]).len(), 5);
+}
+
+#[test]
+fn an_event_beside_a_finish_is_in_the_entry_or_refused() {
+    let sandbox = Sandbox::beside_code();
+    for round in 0..6 {
+        let task_id = format!("t{round}");
+        begin(&sandbox, &task_id);
+        let children: Vec<_> = (0..6).map(|_| sandbox.start(&["event", &task_id, "x", "--json"])).collect();
+        thread::sleep(Duration::from_millis(round * 3));
+        let finish = sandbox.start(&["finish", &task_id, "--status", "completed"]);
+        let again = sandbox.start(&["start", &task_id, "--pid", "none"]);
+        let acknowledged = children.into_iter().filter_map(|child| {
+            let answer: Option<Value> =
+                serde_json::from_slice(&child.wait_with_output().unwrap().stdout).ok();
+            answer?["seq"].as_u64()
+        });
+        let acknowledged: Vec<_> = acknowledged.collect();
+        assert!(finish.wait_with_output().unwrap().status.success());
+        again.wait_with_output().unwrap();
+        // Whether or not it was begun once more in between, it is not running now.
+        assert!(!journal(&sandbox, &task_id).exists());
+        let types = event_types(&stored(&sandbox, &task_id));
+        assert_eq!(types.len(), acknowledged.len() + 2);
+        assert!(acknowledged.iter().all(|seq| types[usize::try_from(*seq).unwrap() - 1] == "x"));
+    }
+}
+
+#[test]
+fn thousands_of_steps_and_artifacts_are_taken_down_in_passing() {
+    const ITEMS: usize = 3000;
+    let sandbox = Sandbox::beside_code();
+    begin(&sandbox, "t1");
+    let steps: String = (0..ITEMS)
+        .map(|number| {
+            format!(
+                "{{\"type\":\"step_result\",\"metadata\":{{\"step_id\":\"s{number}\",\"success\":true}}}}\n"
+            )
+        })
+        .collect();
+    sandbox.audit_with_input(&["event", "t1", "-"], steps).exits(0);
+    let mut file = OpenOptions::new().append(true).open(journal(&sandbox, "t1")).unwrap();
+    for number in 0..ITEMS {
+        let artifact = json!({"ref_type": "pr", "ref_value": number.to_string()});
+        writeln!(file, "{{\"seq\":1,\"record\":\"artifact\",\"artifact\":{artifact}}}").unwrap();
+    }
+    sandbox.audit(&["artifact", "t1", "pr", "7"]).exits(2);
+    sandbox.audit(&["finish", "t1", "--status", "completed"]).exits(0);
+    let entry = stored(&sandbox, "t1");
+    assert_eq!(
+        (entry["steps"].as_array().unwrap().len(), entry["artifacts"].as_array().unwrap().len()),
+        (ITEMS, ITEMS)
+    );
 }
 
 /// Events, one a line, whose texts are so long.

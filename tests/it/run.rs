@@ -193,7 +193,9 @@ fn the_command_finds_its_task_and_can_add_to_it() {
     assert_eq!(entry["events"][1]["metadata"]["message"], ledger.to_str().unwrap());
     assert_eq!(entry["artifacts"][0]["ref_value"], "v1");
     // One that finishes its own task has said how it ended.
-    script(&sandbox, "t2", "git audit finish $GIT_AUDIT_TASK --status rejected").exits(0);
+    script(&sandbox, "t2", "git audit finish $GIT_AUDIT_TASK --status rejected")
+        .exits(0)
+        .says("was finished by something else");
     assert_eq!(stored(&sandbox, "t2")["status"], "rejected");
     // One in another is a task of its own.
     script(
@@ -465,6 +467,38 @@ fn closed_streams_are_to_it_what_they_would_be_alone() {
         .args(["-c", "git-audit run --task-id none -- sh -c 'exit 9' <&- >&- 2>&-"]));
     assert_eq!(none.code, 9);
     assert_eq!(stored(&sandbox, "none")["status"], "failed");
+}
+
+#[test]
+fn an_error_that_cannot_be_written_is_no_reason_to_end() {
+    let sandbox = Sandbox::beside_code();
+    let text = "for n in 1 2 3; do echo $n >&2; sleep 0.05; done; exit 3";
+    let mut command = run_script(&sandbox, "t1", text);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(Started::new(command.stderr(full)).code(), 3);
+    assert_eq!(stored(&sandbox, "t1")["execution_result"]["outcome"]["stderr"], "1\n2\n3");
+}
+
+#[test]
+fn code_is_committed_under_it_while_the_ledger_is_checked_out() {
+    let sandbox = Sandbox::on_main();
+    let text = "echo more >>README && git -c user.name=D -c user.email=d@e commit -qam more && git audit record --task-id inner --status completed >&2";
+    script(&sandbox, "t1", text).exits(0);
+    assert_eq!(sandbox.logged(&[]), ["t1", "inner"]);
+    assert_eq!(sandbox.git(&["status", "--porcelain"]), "");
+    assert_eq!(sandbox.git(&["fsck", "--strict"]), "");
+}
+
+#[test]
+fn a_journal_that_is_thrown_away_meanwhile_costs_only_its_events() {
+    let sandbox = Sandbox::beside_code();
+    script(&sandbox, "t1", "git audit event t1 x; rm -rf .git/git-audit; exit 8").exits(8);
+    let entry = stored(&sandbox, "t1");
+    assert_eq!(entry["error_message"], "exit code 8");
+    assert_eq!(
+        (&entry["title"], &entry["events"]),
+        (&json!("sh -c git audit event t1 x; rm -rf .git/git-audit; exit 8"), &Value::Null)
+    );
 }
 
 #[test]
