@@ -96,7 +96,7 @@ impl Journals {
     /// It cannot be read.
     pub fn read(&self, task_id: &TaskId) -> Result<Option<Story>> {
         let path = self.path(task_id);
-        match open_file(&path, false) {
+        match open_file(&path, Access::Read) {
             Ok(mut file) => read_story(&mut file, &path),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("open", &path, error)),
@@ -115,8 +115,9 @@ impl Journals {
 
     fn lock(&self, task_id: &TaskId, make: bool, deadline: Deadline) -> Result<Option<OpenJournal>> {
         let path = self.path(task_id);
+        let access = if make { Access::Make } else { Access::Write };
         for attempt in 0.. {
-            let file = match open_file(&path, make) {
+            let file = match open_file(&path, access) {
                 Ok(file) => file,
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(failed("open", &path, error)),
@@ -303,14 +304,23 @@ impl OpenJournal {
     }
 }
 
+/// What a journal is opened for. Who may not write to the repository may read it.
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Read,
+    Write,
+    /// The same, and there need not be one.
+    Make,
+}
+
 /// Never through a symbolic link: whoever may write to the repository could lead us to any file of the caller's.
-fn open_file(path: &Path, make: bool) -> io::Result<File> {
+fn open_file(path: &Path, access: Access) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let flags = i32::try_from(flags).unwrap_or_default();
     let file = OpenOptions::new()
         .read(true)
-        .write(true)
-        .create(make)
+        .write(access != Access::Read)
+        .create(access == Access::Make)
         .truncate(false)
         .custom_flags(flags)
         .open(path)?;

@@ -415,6 +415,31 @@ fn who_shares_the_repository_may_write_its_journals() {
 }
 
 #[test]
+fn who_may_only_read_the_repository_sees_what_is_running() {
+    let sandbox = Sandbox::beside_code();
+    begin(&sandbox, "t1");
+    fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = sandbox.input("git-audit", "");
+    fs::copy(env!("CARGO_BIN_EXE_git-audit"), &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let home = sandbox.root().join("home");
+    fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = sandbox.command("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program.as_str()]);
+        run(command.args(arguments))
+    };
+    if as_nobody(&["log"]).code != 0 {
+        eprintln!("skipped: `setpriv` (util-linux) cannot become another user here");
+        return;
+    }
+    assert!(as_nobody(&["tasks", "t1"]).exits(0).stdout.contains("open   t1"));
+    as_nobody(&["event", "t1", "x"]).exits(1).says("Permission denied");
+    assert_eq!(as_nobody(&["run", "--", "echo", "hi"]).exits(0).says("waits").stdout, "hi\n");
+}
+
+#[test]
 fn finishing_again_with_the_same_words_changes_nothing_and_with_others_says_so() {
     let sandbox = Sandbox::beside_code();
     begin(&sandbox, "t1");
