@@ -242,7 +242,10 @@ impl OpenJournal {
         let mut bytes = Vec::new();
         let mut seq = self.seq;
         for record in records {
-            seq += u64::from(matches!(record, Record::Event { .. }));
+            // Only a damaged journal has such numbers, and two events must not have the same one.
+            seq = seq
+                .checked_add(u64::from(matches!(record, Record::Event { .. })))
+                .ok_or_else(|| failed("number the events in", &self.path, ErrorKind::InvalidData.into()))?;
             let most_bytes = record.most_bytes();
             let line = serde_json::to_vec(&Line { seq, record })
                 .map_err(|error| failed("write", &self.path, io::Error::from(error)))?;
