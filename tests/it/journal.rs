@@ -1,5 +1,5 @@
-//! A running task: `start`, `event`, `artifact`, `finish`, `tasks`, and the entry that comes out. What goes wrong on the
-//! way is in `journal_faults.rs`.
+//! A running task: `start`, `event`, `artifact`, `finish`, `tasks`, and the entry that comes out. What goes wrong on
+//! the way is in `journal_faults.rs`, and the end in `journal_end.rs`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -26,6 +26,7 @@ mod index_life;
 mod init;
 mod input;
 mod journal;
+mod journal_end;
 mod journal_faults;
 mod log;
 mod merges;
