@@ -105,6 +105,17 @@ pub enum Error {
     /// The task has a journal, and is not to be taken over.
     #[error("task `{0}` is running already, or was lost")]
     Running(TaskId),
+    /// The task's entry waits in the spool, so the task is over.
+    #[error("the entry of task `{0}` waits in the spool, so the task is over")]
+    Waiting(TaskId),
+    /// A journal that another version wrote.
+    #[error("{} has the schema `{schema}`, which this git-audit does not read", .path.display())]
+    JournalVersion {
+        /// The journal.
+        path: PathBuf,
+        /// What it says it is.
+        schema: String,
+    },
     /// There is an entry of that id, so the task is over.
     #[error("task `{0}` is recorded already, so it cannot begin")]
     AlreadyRecorded(TaskId),
@@ -236,6 +247,8 @@ impl Error {
             Self::NotRunning { .. } => "not-running",
             Self::Finishing(_) => "finishing",
             Self::Running(_) => "running",
+            Self::Waiting(_) => "waiting",
+            Self::JournalVersion { .. } => "journal-version",
             Self::AlreadyRecorded(_) => "already-recorded",
             Self::Duplicate { .. } => "duplicate",
             Self::Invalid(_) => "invalid",
@@ -309,6 +322,8 @@ impl Error {
             Self::Finishing(task_id) => {
                 format!("run `git audit finish {task_id}` again if its entry is not in the ledger yet")
             }
+            Self::Waiting(_) => "run `git audit flush` to record it".into(),
+            Self::JournalVersion { .. } => "finish that task with the git-audit that began it".into(),
             Self::Running(task_id) => format!(
                 "choose another id; if it was lost, run `git audit finish --lost {task_id}` to record it"
             ),

@@ -97,7 +97,7 @@ impl FinishArgs {
                 Ok(outcome) => conclude(session, outcome, self.strict)?,
                 Err(error) => {
                     session.messages.problem(&format!("task {task_id} is not recorded: {error}"));
-                    ExitStatus::Invalid
+                    error.exit_status()
                 }
             };
             match ended {
@@ -116,6 +116,11 @@ pub(super) fn conclude(session: &mut Session, outcome: &FinishOutcome, strict: b
     }
     if let Some(path) = &outcome.set_aside {
         session.messages.note(&format!("the journal was moved to {}", path.display()));
+    }
+    if let Some(path) = &outcome.left {
+        let text = format!("{} could not be closed, so that the task will be shown as lost", path.display());
+        session.messages.warning(&text);
+        session.messages.hint("run `git audit finish --lost` later: it moves the journal aside");
     }
     if !outcome.unreadable.is_empty() {
         let lines: Vec<_> = outcome.unreadable.iter().map(usize::to_string).collect();

@@ -81,7 +81,8 @@ impl RecordArgs {
         let fields = self.fields.with_end(self.task_id, self.end)?;
         let sources = sources(self.files, !fields.is_empty())?;
         let ci = self.ci.job(self.best_effort, &mut session.messages)?;
-        let options = RecordOptions { sources, fields, ci, init: self.init, best_effort: self.best_effort };
+        let (init, best_effort) = (self.init, self.best_effort);
+        let options = RecordOptions { sources, fields, ci, lets_in: false, init, best_effort };
 
         let Session { context, printer, messages, .. } = session;
         let mut report = Report::new(printer, messages);

@@ -14,6 +14,7 @@ use crate::entry::TaskId;
 use crate::error::ExitStatus;
 use crate::ops;
 use crate::ops::input::part_of_entry;
+use crate::ops::record::RecordOutcome;
 use crate::ops::run::{Ending, RunOptions, RunOutcome};
 
 /// The name of the hidden command that hands on a command's standard error.
@@ -115,6 +116,11 @@ impl RunArgs {
                 let is_recorded = outcome.recorded.spooled == 0
                     && outcome.recorded.invalid == 0
                     && outcome.recorded.differing == 0;
+                if outcome.recorded == RecordOutcome::default() {
+                    let text =
+                        format!("task {task_id} was finished by something else while it ran; that stands");
+                    session.messages.warning(&text);
+                }
                 conclude(session, &outcome, false)?;
                 if self.verbose && is_recorded {
                     session.messages.note(&format!("recorded task {task_id}"));

@@ -6,7 +6,7 @@ use super::{Done, RunningTask, Session, task_id};
 use crate::entry::TaskId;
 use crate::error::ExitStatus;
 use crate::ops;
-use crate::ops::tasks::TasksOptions;
+use crate::ops::tasks::{TasksOptions, TasksOutcome};
 use crate::output::running as print;
 
 /// List the tasks that are running: since when, and whether their process lives
@@ -34,16 +34,19 @@ impl TasksArgs {
     pub fn run(self, session: &mut Session) -> Done {
         let (is_whole, is_lost) = (!self.task_id.is_empty(), self.lost);
         let options = TasksOptions { tasks: self.task_id, lost: self.lost };
-        let tasks = ops::tasks::run(&session.context, &options)?;
+        let TasksOutcome { tasks, unreadable } = ops::tasks::run(&session.context, &options)?;
         session.present();
         print::tasks(&mut session.printer, &tasks, is_whole)?;
         session.printer.flush()?;
-        if tasks.is_empty() {
+        for (task_id, error) in &unreadable {
+            session.messages.warning(&format!("task {task_id} is not shown: {error}"));
+        }
+        if tasks.is_empty() && unreadable.is_empty() {
             session.messages.note(if is_lost { "no task is lost" } else { "no task is running here" });
         }
         if tasks.iter().any(|task| task.state == ops::tasks::State::Lost) {
             session.messages.hint("run `git audit finish --lost` to record what is there of the lost ones");
         }
-        Ok(ExitStatus::Done)
+        Ok(if unreadable.is_empty() { ExitStatus::Done } else { ExitStatus::Failed })
     }
 }

@@ -346,8 +346,7 @@ fn check_schema(start: &Start, path: &Path) -> Result<()> {
     if start.schema == SCHEMA {
         return Ok(());
     }
-    let (is, path) = (visible(&start.schema), path.display());
-    Err(Error::Damaged(format!("{path} has the schema `{is}`; this git-audit reads `{SCHEMA}`")))
+    Err(Error::JournalVersion { path: path.to_owned(), schema: visible(&start.schema) })
 }
 
 fn newline(bytes: &[u8]) -> Option<usize> {

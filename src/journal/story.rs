@@ -81,6 +81,19 @@ impl Story {
         })
     }
 
+    /// With one more line.
+    #[must_use]
+    pub fn with(mut self, record: Record) -> Self {
+        let last = self.last_number();
+        let seq = if matches!(record, Record::Event { .. }) { last.saturating_add(1) } else { last };
+        self.take(Line { seq, record });
+        self
+    }
+
+    fn last_number(&self) -> u64 {
+        self.events.iter().filter_map(|event| event.get("seq")?.as_u64()).max().unwrap_or(0)
+    }
+
     fn take(&mut self, Line { seq, record }: Line) {
         match record {
             // Whoever wrote a second one lost a race for the empty file; the first one holds.
@@ -142,8 +155,7 @@ impl Story {
 
     /// The whole entry as the caller would have written it, once it ends as `finish` says.
     pub fn into_document(self, finish: Finish) -> Value {
-        let last = self.events.iter().filter_map(|event| event.get("seq")?.as_u64()).max().unwrap_or(0);
-        let ends = last_events(&finish, last);
+        let ends = last_events(&finish, self.last_number());
         let Finish { at, fields } = finish;
         let mut document = json!({ "execution_result": { "start_time": self.start.at, "end_time": at } });
         document["timestamp"] = Value::from(at);

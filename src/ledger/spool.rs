@@ -17,6 +17,7 @@ use super::request::Ticket;
 use super::settings::Settings;
 use super::sharing::Sharing;
 use super::{Ledger, Place, Request, locate, prepare_libgit2, state_directory};
+use crate::entry::TaskId;
 use crate::error::{Error, Result};
 
 const WAITING: &str = "json";
@@ -182,6 +183,11 @@ impl Ledger {
             }
         }
         waiting
+    }
+
+    /// Whether an entry of the task waits for this ledger.
+    pub fn is_waiting(&self, task_id: &TaskId) -> bool {
+        self.waiting(usize::MAX).iter().any(|(_, request)| request.task_id() == task_id)
     }
 
     /// Files of the spool that hold no entry.

@@ -17,7 +17,7 @@ use super::{Context, looks, parts, record};
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
 use crate::journal::story::merge;
-use crate::journal::{Finish, Journals, Record};
+use crate::journal::{Finish, Journals, Record, Story};
 use crate::ledger::Receipt;
 
 /// What is said of a task whose process is gone.
@@ -44,6 +44,8 @@ pub struct FinishOutcome {
     pub set_aside: Option<PathBuf>,
     /// Lines of the journal that could not be read.
     pub unreadable: Vec<usize>,
+    /// The journal could not be closed, and is still here: the entry was made from what it says.
+    pub left: Option<PathBuf>,
 }
 
 type Tell<'t> = &'t mut dyn FnMut(Progress<'_>) -> Result<()>;
@@ -66,29 +68,47 @@ pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Res
             error => Err(error),
         };
     };
-    let mut looks = Vec::new();
+    let mut scribe = Scribe::of(&story.start, running::now(context))?;
+    let given = scribe.part(given)?;
+    let finish = match &story.finish {
+        Some(before) if given.as_object().is_some_and(Map::is_empty) || before.fields == given => {
+            before.clone()
+        }
+        _ => Finish { at: running::now(context), fields: given },
+    };
+    let mut looked = Vec::new();
     // What was said already is not said again: the story is closed.
     if story.finish.is_none() {
-        looks.extend(story.repositories.iter().map(looks::last));
+        let mut looks: Vec<_> = story.repositories.iter().map(looks::last).collect();
         for repository in &repositories {
             looks.extend(looks::at_end(context, repository, &story.repositories)?);
         }
+        for Look { event, artifacts, .. } in looks {
+            looked.push(scribe.event(event)?);
+            looked.extend(scribe.artifacts(artifacts)?);
+        }
     }
-    let mut scribe = Scribe::of(&story.start, running::now(context))?;
-    let given = scribe.part(given)?;
     tell_found(&scribe, progress)?;
-    let finish = match story.finish {
-        Some(before) if given.as_object().is_some_and(Map::is_empty) || before.fields == given => before,
-        _ => Finish { at: running::now(context), fields: given },
-    };
-    seal(context, &journals, &task_id, finish, looks, best_effort, progress)
+    let closing = Closing { finish, looked, only_if_lost: false };
+    match seal(context, &journals, &task_id, closing.clone(), best_effort, progress) {
+        // It could not be closed: another one holds it, or the disk is full.
+        Err(Error::Busy { .. } | Error::Io { .. }) if best_effort => {
+            let (Some(story), Closing { finish, looked, .. }) = (journals.read(&task_id)?, closing) else {
+                return Err(running::not_running(context, &journals, &task_id));
+            };
+            let document = looked.into_iter().fold(story, Story::with).into_document(finish);
+            let recorded = record(context, parts::of(document)?, best_effort, progress)?;
+            Ok(FinishOutcome { recorded, left: Some(journals.path(&task_id)), ..FinishOutcome::default() })
+        }
+        sealed => sealed?.ok_or_else(|| running::not_running(context, &journals, &task_id)),
+    }
 }
 
-/// Records every task whose process is gone, as failed; one that was being finished, as it was to be. A story that no
-/// entry can hold is an error of its own, and keeps none of the others.
+/// Records every task whose process is gone, as failed; one that was being finished, as it was to be. What is wrong with
+/// one keeps none of the others.
 ///
 /// # Errors
-/// There is no repository, or an entry cannot be recorded.
+/// There is no repository.
 pub fn run_lost(
     context: &Context,
     tasks: &[TaskId],
@@ -98,52 +118,57 @@ pub fn run_lost(
     let journals = running::journals_at(context)?;
     let mut done = Vec::new();
     for task_id in journals.tasks().into_iter().filter(|task| tasks.is_empty() || tasks.contains(task)) {
-        let Some(story) = journals.read(&task_id)? else { continue };
-        if state_of(&story) != State::Lost {
-            continue;
-        }
-        let fields = json!({ "status": Status::Failed, "error_message": LOST });
-        let at = story.last_heard_of().to_owned();
-        let finish = story.finish.unwrap_or(Finish { at, fields });
-        let outcome = match seal(context, &journals, &task_id, finish, Vec::new(), best_effort, progress) {
-            Err(error @ Error::Invalid(_)) => Err(error),
-            sealed => Ok(sealed?),
+        let outcome = match journals.read(&task_id) {
+            Ok(Some(story)) if state_of(&story) == State::Lost => {
+                let fields = json!({ "status": Status::Failed, "error_message": LOST });
+                let at = story.last_heard_of().to_owned();
+                let finish = story.finish.unwrap_or(Finish { at, fields });
+                let closing = Closing { finish, looked: Vec::new(), only_if_lost: true };
+                seal(context, &journals, &task_id, closing, best_effort, progress).transpose()
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
         };
-        done.push((task_id, outcome));
+        done.extend(outcome.map(|outcome| (task_id, outcome)));
     }
     Ok(done)
 }
 
-/// Closes the story as `finish` says, unless it is closed so already, and records it.
+/// How a story is closed.
+#[derive(Clone)]
+struct Closing {
+    finish: Finish,
+    /// What was seen of its repositories at the end.
+    looked: Vec<Record>,
+    /// Nothing is done if somebody has the task by now.
+    only_if_lost: bool,
+}
+
+/// Closes the story, unless it is closed so already, and records it. `None`: it is not to be closed, or is gone: another
+/// finish was sooner.
 fn seal(
     context: &Context,
     journals: &Journals,
     task_id: &TaskId,
-    finish: Finish,
-    looks: Vec<Look>,
+    closing: Closing,
     best_effort: bool,
     progress: Tell<'_>,
-) -> Result<FinishOutcome> {
-    let gone = || running::not_running(context, journals, task_id);
-    let mut journal = journals.open(task_id, context.deadline())?.ok_or_else(gone)?;
-    let story = journal.story()?.ok_or_else(gone)?;
+) -> Result<Option<FinishOutcome>> {
+    let Closing { finish, looked, only_if_lost } = closing;
+    let Some(mut journal) = journals.open(task_id, context.deadline())? else { return Ok(None) };
+    let Some(story) = journal.story()? else { return Ok(None) };
+    if only_if_lost && state_of(&story) != State::Lost {
+        return Ok(None);
+    }
     // Refused before it is closed: what is wrong can still be put right.
     parts::of(story.clone().into_document(finish.clone()))?;
     let story = match &story.finish {
         Some(before) if *before == finish => story,
         before => {
-            let mut records = Vec::new();
-            if before.is_none() {
-                let mut scribe = Scribe::of(&story.start, finish.at.clone())?;
-                for Look { event, artifacts, .. } in looks {
-                    records.push(scribe.event(event)?);
-                    records.extend(scribe.artifacts(artifacts)?);
-                }
-                tell_found(&scribe, progress)?;
-            }
-            records.push(Record::Finish(finish.clone()));
-            journal.append(records)?;
-            journal.story()?.ok_or_else(gone)?
+            let looked = if before.is_none() { looked } else { Vec::new() };
+            journal.append(looked.into_iter().chain([Record::Finish(finish.clone())]).collect())?;
+            let Some(story) = journal.story()? else { return Ok(None) };
+            story
         }
     };
     journal.commit()?;
@@ -166,7 +191,7 @@ fn seal(
             None
         }
     };
-    Ok(FinishOutcome { recorded, set_aside, unreadable })
+    Ok(Some(FinishOutcome { recorded, set_aside, unreadable, left: None }))
 }
 
 fn tell_found(scribe: &Scribe, progress: Tell<'_>) -> Result<()> {
@@ -217,6 +242,8 @@ fn record(
     progress: Tell<'_>,
 ) -> Result<RecordOutcome> {
     let sources = vec![Source::Values(documents)];
-    let options = RecordOptions { sources, fields: Vec::new(), ci: None, init: false, best_effort };
+    // What is in a journal was let in by the rules of then.
+    let options =
+        RecordOptions { sources, fields: Vec::new(), ci: None, lets_in: true, init: false, best_effort };
     record::run(context, options, progress)
 }

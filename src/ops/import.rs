@@ -112,6 +112,7 @@ pub fn run(
         authored: at_recorded_time,
         clock: context.place.clock,
         redactor: ledger.redactor()?,
+        lets_in: false,
     };
     let mut writing = Writing { context, ledger: &ledger, outcome: ImportOutcome::default(), progress };
     let (sender, receiver) = sync_channel(WAITING_BATCHES);

@@ -97,6 +97,8 @@ pub(super) struct Reading {
     pub authored: bool,
     pub clock: Clock,
     pub redactor: Redactor,
+    /// What the policy blocks is redacted, and no more.
+    pub lets_in: bool,
 }
 
 impl Reading {
@@ -176,6 +178,9 @@ impl Reading {
                 Err(invalid)
             }
         };
+        if self.lets_in {
+            found.iter_mut().for_each(|found| found.action = found.action.min(Action::Redact));
+        }
         // What is blocked is refused, which says so.
         found.retain(|found| found.action != Action::Block);
         if !found.is_empty() {
@@ -204,6 +209,7 @@ impl Reading {
         let (in_given, refused) = self.redactor.entry(&mut given);
         found.extend(in_given);
         let mut whole = self.filled(&mut given, by_fields_alone);
+        let refused = if self.lets_in { Ok(()) } else { refused };
         let checked = refused.and_then(|()| {
             if self.ci.is_some() {
                 let (in_whole, refused) = self.redactor.entry(&mut whole);

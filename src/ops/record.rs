@@ -21,6 +21,8 @@ pub struct RecordOptions {
     pub fields: Vec<Field>,
     /// The CI job that runs this: fills what is not said otherwise.
     pub ci: Option<Ci>,
+    /// What the policy blocks was let in before: it is redacted.
+    pub lets_in: bool,
     /// Make the ledger where there is none.
     pub init: bool,
     /// What cannot be recorded waits in the spool, and is no error.
@@ -93,7 +95,7 @@ pub fn run(
     options: RecordOptions,
     progress: &mut dyn FnMut(Progress<'_>) -> Result<()>,
 ) -> Result<RecordOutcome> {
-    let RecordOptions { sources, fields, ci, init: make_ledger, best_effort } = options;
+    let RecordOptions { sources, fields, ci, lets_in, init: make_ledger, best_effort } = options;
     let (ledger, redactor) = redaction::begin(context, best_effort)?;
     let mut recording = Recording {
         context,
@@ -114,6 +116,7 @@ pub fn run(
         authored: false,
         clock: context.place.clock,
         redactor,
+        lets_in,
     };
     for source in sources {
         reading.read(source, &mut |incoming| recording.take(incoming))?;

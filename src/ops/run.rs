@@ -11,6 +11,8 @@ use super::record::Progress;
 use super::running::{self, RepositoryOption};
 use super::start::{Owner, StartOptions, StartOutcome, begin};
 use super::{Context, init, looks};
+use crate::entry::parse::Invalid;
+use crate::entry::redact::Action;
 use crate::entry::text::truncate;
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
@@ -78,7 +80,13 @@ pub fn run(
     let opened = init::open_or_make(context, make_ledger, &mut |branch| progress(Progress::Began(branch)));
     let redactor = opened.as_ref().ok().and_then(|ledger| ledger.redactor().ok()).unwrap_or_default();
     let words: Vec<_> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let (words, found) = redactor.arguments(&words);
+    let (words, mut found) = redactor.arguments(&words);
+    if let Some(blocked) = found.iter().find(|found| found.action == Action::Block && strict) {
+        let rule = format!("{blocked}: the ledger's policy lets nothing be recorded that holds it");
+        return Err(Invalid::whole(rule).into());
+    }
+    // A secret among its arguments must not let a command escape its record.
+    found.iter_mut().for_each(|found| found.action = found.action.min(Action::Redact));
     let words = shortened(&words);
     if !found.is_empty() {
         let origin = Origin { source: Some("the command line".into()), line: None };
@@ -113,7 +121,10 @@ pub fn run(
     let mut variables = vec![(TASK_VARIABLE, OsString::from(task_id.as_str()))];
     // <git directory>/git-audit/journal/<task>.jsonl
     let git_dir = begun.as_ref().and_then(|started| started.journal.ancestors().nth(3)?.canonicalize().ok());
-    variables.extend(git_dir.map(|git_dir| (LEDGER_VARIABLE, git_dir.into())));
+    variables.extend(git_dir.clone().map(|git_dir| (LEDGER_VARIABLE, git_dir.into())));
+    // Wherever the command leaves us: the directory may be gone by then.
+    let mut context = context.clone();
+    context.place.git_dir = git_dir.clone().or(context.place.git_dir);
     let directory = &context.place.directory;
     let ended = command::run(&Launch { command: &command, directory, variables: &variables, relay });
     // Before it is cut: half a secret is not recognised.
@@ -122,15 +133,15 @@ pub fn run(
     let task = task_id.clone();
     let options =
         FinishOptions { task_id: task, given: end.clone(), repositories: Vec::new(), best_effort: true };
-    let is_running = || running::is_running(context, &task_id).unwrap_or(false);
-    let finished = (begun.is_some() && is_running()).then(|| finish::run(context, options, progress));
+    let is_running = || running::is_running(&context, &task_id).unwrap_or(false);
+    let finished = (begun.is_some() && is_running()).then(|| finish::run(&context, options, progress));
     let recorded = match finished {
         // The journal is there still: the task can be finished later.
         Some(finished) if finished.is_ok() || is_running() => finished,
         // The command has finished it itself.
-        None if begun.is_some() && running::is_recorded(context, &task_id) => Ok(FinishOutcome::default()),
+        None if begun.is_some() && running::is_recorded(&context, &task_id) => Ok(FinishOutcome::default()),
         // There was none, or its repository is gone.
-        _ => finish::without_journal(context, &task_id, &started_at, given, end, progress),
+        _ => finish::without_journal(&context, &task_id, &started_at, given, end, progress),
     };
     Ok(RunOutcome { task_id, ending: ended.ending, recorded })
 }

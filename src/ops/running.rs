@@ -91,6 +91,10 @@ pub(super) fn is_recorded(context: &Context, task_id: &TaskId) -> bool {
 
 /// Why there is no journal of the task.
 pub(super) fn not_running(context: &Context, journals: &Journals, task_id: &TaskId) -> Error {
+    let ledger = Ledger::open(&context.place);
+    if ledger.as_ref().is_ok_and(|ledger| ledger.is_waiting(task_id)) {
+        return Error::Waiting(task_id.clone());
+    }
     let is_recorded = is_recorded(context, task_id);
     let similar = journals.tasks().into_iter().map(|running| running.to_string());
     let similar = similar

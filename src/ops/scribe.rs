@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::entry::parse::Invalid;
 use crate::entry::redact::Found;
-use crate::entry::{Redactor, validate};
+use crate::entry::{Redactor, TaskId, validate};
 use crate::error::{Error, Result};
 use crate::journal::{Record, Start};
 
@@ -38,6 +38,13 @@ impl Scribe {
         self.found.extend(found);
         refused?;
         Ok(given)
+    }
+
+    /// What is known of a task from its beginning. A secret in the id is refused: the journal's name would have it.
+    pub fn whole(&mut self, task_id: &TaskId, given: Value) -> Result<Value> {
+        let mut whole = given;
+        whole["task_id"] = json!(task_id);
+        self.part(whole)
     }
 
     /// An event, with its time.

@@ -84,8 +84,9 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
     let at = running::now(context);
     let policy = ledger.redaction_policy()?;
     let mut scribe = Scribe::new(Redactor::with(&policy).map_err(Error::Policy)?, at.clone());
-    let fields = scribe.part(given)?;
+    let mut fields = scribe.whole(&task_id, given)?;
     check(&task_id, &at, &fields)?;
+    fields.as_object_mut().map(|fields| fields.remove("task_id"));
     let owner = match owner {
         Owner::Caller => Some(Process::caller()),
         Owner::This => Some(Process::this()),
@@ -104,6 +105,10 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
             journal.remove()?;
         }
         return Err(Error::AlreadyRecorded(task_id));
+    }
+    if journal.is_empty() && ledger.is_waiting(&task_id) {
+        journal.remove()?;
+        return Err(Error::Waiting(task_id));
     }
     let known = if journal.is_empty() { None } else { journal.story()? };
     let (resumed, since) = match known {
@@ -148,7 +153,10 @@ pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -
 fn refuse_other_case(task_id: &TaskId, journals: &Journals) -> Result<()> {
     let is_other =
         |running: &TaskId| running != task_id && running.as_str().eq_ignore_ascii_case(task_id.as_str());
-    let Some(other) = journals.tasks().into_iter().find(is_other) else { return Ok(()) };
+    // One that says nothing is what a start left that was killed.
+    let says = |running: &TaskId| !matches!(journals.read(running), Ok(None));
+    let other = journals.tasks().into_iter().find(|running| is_other(running) && says(running));
+    let Some(other) = other else { return Ok(()) };
     let rule = format!("task_id `{task_id}` differs only in case from `{other}`, which is running");
     Err(Error::from(Invalid::at("/task_id", rule)))
 }

@@ -3,7 +3,7 @@
 use super::Context;
 use super::running;
 use crate::entry::TaskId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::{Liveness, Process, Story};
 
 /// Which tasks are asked for.
@@ -66,29 +66,50 @@ impl RunningTask {
     }
 }
 
-/// The tasks that are running here, those that began first first.
+/// What is running here.
+#[derive(Debug)]
+pub struct TasksOutcome {
+    /// The tasks, those that began first first.
+    pub tasks: Vec<RunningTask>,
+    /// Why a journal could not be read; one for each such task.
+    pub unreadable: Vec<(TaskId, Error)>,
+}
+
+/// The tasks that are running here.
 ///
 /// # Errors
-/// There is no repository, or a journal cannot be read.
-pub fn run(context: &Context, options: &TasksOptions) -> Result<Vec<RunningTask>> {
+/// There is no repository, or a task that was asked for is not running.
+pub fn run(context: &Context, options: &TasksOptions) -> Result<TasksOutcome> {
     let journals = running::journals_at(context)?;
     let asked = |task_id: &TaskId| options.tasks.is_empty() || options.tasks.contains(task_id);
-    let mut tasks = Vec::new();
+    let (mut tasks, mut unreadable) = (Vec::new(), Vec::new());
     for task_id in journals.tasks().into_iter().filter(asked) {
-        // One that says nothing yet was never acknowledged.
-        let Some(story) = journals.read(&task_id)? else { continue };
+        let story = match journals.read(&task_id) {
+            Ok(Some(story)) => story,
+            // One that says nothing yet was never acknowledged.
+            Ok(None) => continue,
+            Err(error) => {
+                unreadable.push((task_id, error));
+                continue;
+            }
+        };
         let state = state_of(&story);
         if !options.lost || state == State::Lost {
             tasks.push(RunningTask { task_id, state, story });
         }
     }
-    if let Some(missing) = options.tasks.iter().find(|asked| tasks.iter().all(|task| task.task_id != **asked))
+    let is_missing = |asked: &&TaskId| {
+        let mut found = tasks.iter().map(|task: &RunningTask| &task.task_id);
+        let mut unreadable = unreadable.iter().map(|(task_id, _)| task_id);
+        found.all(|task_id| task_id != *asked) && unreadable.all(|task_id| task_id != *asked)
+    };
+    if let Some(missing) = options.tasks.iter().find(is_missing)
         && !options.lost
     {
         return Err(running::not_running(context, &journals, missing));
     }
     tasks.sort_by(|one, other| one.story.start.at.cmp(&other.story.start.at));
-    Ok(tasks)
+    Ok(TasksOutcome { tasks, unreadable })
 }
 
 /// How the task of a story is. One whose process is gone is lost, even while it is being finished: nobody may be at it.

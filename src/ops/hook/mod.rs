@@ -110,6 +110,7 @@ fn apply(context: &Context, actions: Vec<Action>) -> Result<usize> {
                     sources: vec![Source::Values(vec![Value::Object(entry)])],
                     fields: Vec::new(),
                     ci: None,
+                    lets_in: false,
                     init: false,
                     best_effort: true,
                 };
