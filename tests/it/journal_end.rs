@@ -318,3 +318,79 @@ fn a_story_that_no_entry_can_hold_is_refused_before_it_is_closed_and_keeps_no_ot
     sandbox.audit(&["finish", "t1", "--status", "completed", "--metadata", &fields(0, 1)]).exits(0);
     assert_eq!(event_types(&stored(&sandbox, "t1")), ["task_start", "x", "task_complete"]);
 }
+
+#[test]
+fn a_task_that_is_taken_over_at_the_last_moment_is_not_lost() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.audit(&["start", "t1", "--pid", "999999999"]).exits(0);
+    let path = journal(&sandbox, "t1");
+    let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+    file.lock().unwrap();
+    let finish = sandbox.start(&["finish", "--lost"]);
+    thread::sleep(Duration::from_millis(300));
+    // As `start --pid none` writes it.
+    file.write_all(b"{\"seq\":1,\"record\":\"resume\",\"owner\":null,\"fields\":{}}\n").unwrap();
+    file.unlock().unwrap();
+    assert!(finish.wait_with_output().unwrap().status.success());
+    assert_eq!(sandbox.logged(&[]), Vec::<String>::new());
+    assert!(sandbox.audit(&["tasks"]).exits(0).stdout.contains("open"));
+    sandbox.audit(&["finish", "t1", "--status", "completed"]).exits(0);
+}
+
+#[test]
+fn two_that_finish_what_is_lost_do_not_disturb_each_other() {
+    let sandbox = Sandbox::beside_code();
+    let tasks: Vec<_> = (0..12).map(|number| format!("t{number}")).collect();
+    for task_id in &tasks {
+        sandbox.audit(&["start", task_id, "--pid", "999999999"]).exits(0);
+    }
+    let finishing: Vec<_> = (0..3).map(|_| sandbox.start(&["finish", "--lost"])).collect();
+    for finish in finishing {
+        let done = finish.wait_with_output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert_eq!(sandbox.logged(&[]).len(), tasks.len());
+    assert!(tasks.iter().all(|task_id| !journal(&sandbox, task_id).exists()));
+}
+
+#[test]
+fn a_journal_of_another_version_is_named_and_stops_no_other() {
+    let sandbox = Sandbox::beside_code();
+    for task_id in ["new", "old"] {
+        sandbox.audit(&["start", task_id, "--pid", "999999999"]).exits(0);
+    }
+    let path = journal(&sandbox, "new");
+    let text = fs::read_to_string(&path).unwrap().replace("git-audit/journal/v1", "git-audit/journal/v9");
+    fs::write(&path, &text).unwrap();
+    let shown = sandbox.audit(&["tasks"]).exits(1).says("task new is not shown").says("git-audit/journal/v9");
+    assert!(shown.stdout.contains("old") && !shown.stdout.contains("new"), "{}", shown.stdout);
+    sandbox.audit(&["event", "new", "x"]).exits(1).says("git-audit/journal/v9");
+    sandbox.audit(&["finish", "--lost"]).exits(1).says("task new is not recorded");
+    assert_eq!(sandbox.logged(&[]), ["old"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_task_whose_entry_waits_in_the_spool_is_over() {
+    let sandbox = Sandbox::beside_code();
+    begin(&sandbox, "t1");
+    let held = sandbox.hold_lock();
+    let finish = ["finish", "t1", "--status", "completed", "--best-effort", "--timeout", "0"];
+    sandbox.audit(&finish).exits(0).says("waits in");
+    drop(held);
+    for command in [&["start", "t1"][..], &["event", "t1", "x"]] {
+        sandbox.audit(command).exits(1).says("waits in the spool").says("git audit flush");
+    }
+    assert!(!journal(&sandbox, "t1").exists());
+    sandbox.audit(&["flush"]).exits(0);
+    assert_eq!(stored(&sandbox, "t1")["status"], "completed");
+}
+
+#[test]
+fn what_a_killed_start_left_does_not_stand_in_the_way() {
+    let sandbox = Sandbox::beside_code();
+    begin(&sandbox, "other");
+    fs::write(journal(&sandbox, "Deploy"), "").unwrap();
+    begin(&sandbox, "deploy");
+    sandbox.audit(&["finish", "deploy", "--status", "completed"]).exits(0);
+}

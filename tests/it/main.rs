@@ -37,6 +37,7 @@ mod query;
 mod record;
 mod redaction;
 mod run;
+mod run_ends;
 mod run_signals;
 mod run_terminal;
 mod sandbox;

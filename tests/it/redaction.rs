@@ -345,3 +345,35 @@ fn the_examples_in_the_template_are_a_policy() {
         .record("t1", &["--metadata", r#"{"customer": {"email": "a@example.com"}}"#])
         .says("at /metadata/customer/email");
 }
+
+#[test]
+fn a_rule_of_later_does_not_keep_a_task_from_ending_and_a_command_cannot_escape_its_record() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.audit(&["start", "t1", "--pid", "none"]).exits(0);
+    sandbox.audit(&["event", "t1", "x", "--message", "order acme-1234"]).exits(0);
+    set_policy(
+        &sandbox,
+        "[redaction]\naction = \"block\"\n[[redaction.rules]]\nid = \"acme\"\nregex = 'acme-[0-9]+'\n",
+    );
+    sandbox.audit(&["finish", "t1", "--status", "completed"]).exits(0).says("redacted acme");
+    assert!(stored(&sandbox, "t1")["events"].to_string().contains("order [redacted:acme]"));
+    // At the door it is blocked.
+    sandbox.audit(&["start", "t2", "--title", "acme-1"]).exits(2).says("acme");
+    let command = ["run", "--task-id", "t2", "--", "sh", "-c", "exit 3", "acme-77"];
+    sandbox.audit(&command).exits(3).says("redacted acme");
+    assert!(stored(&sandbox, "t2").to_string().contains("[redacted:acme]"));
+    let strict = [&["run", "--strict"], &command[1..]].concat();
+    sandbox.audit(&strict).exits(125).says("the command was not run");
+}
+
+#[test]
+fn a_secret_in_the_id_of_a_task_never_becomes_the_name_of_a_file() {
+    let sandbox = Sandbox::beside_code();
+    let token = token();
+    let runs = [
+        sandbox.audit(&["start", &token]).exits(2).says("an id cannot be redacted"),
+        sandbox.audit(&["run", "--task-id", &token, "--", "true"]).exits(125).says("an id cannot be redacted"),
+    ];
+    assert_gone(&sandbox, &runs.iter().collect::<Vec<_>>(), &[]);
+    assert!(!sandbox.path(&format!(".git/git-audit/journal/{token}.jsonl")).exists());
+}
