@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -103,17 +103,20 @@ fn is_same_stream() -> bool {
 /// The relay itself: from standard input to standard output, until nobody can write any more. Standard error is the way
 /// to whoever began it.
 pub fn relay() {
-    let is_resized = stay();
+    let resized = stay();
     let (source, sink, control) = (stdio::stdin(), stdio::stdout(), stdio::stderr());
+    // It may have changed before we could be told.
+    fit(source, sink);
     let mut tail = Some(Tail::default());
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        if is_resized.swap(false, Ordering::Relaxed)
-            && let Ok(size) = tcgetwinsize(sink)
-        {
-            _ = tcsetwinsize(source, size);
+        let listened_to = tail.is_some().then_some(control);
+        let [is_readable, is_asked, is_resized] =
+            wait([Some(source), listened_to, resized.as_ref().map(AsFd::as_fd)]);
+        if is_resized && let Some(mut resized) = resized.as_ref() {
+            _ = resized.read(&mut buffer);
+            fit(source, sink);
         }
-        let [is_readable, is_asked] = wait([source, control], tail.is_some());
         if is_asked {
             // What is on its way belongs to the end.
             for _ in 0..MAX_DRAIN {
@@ -129,27 +132,35 @@ pub fn relay() {
     tell(control, tail.take());
 }
 
-/// What ends the command must not end us: it may have last words. Returns the flag that the terminal's size changed.
-fn stay() -> Arc<AtomicBool> {
+/// What ends the command must not end us: it may have last words. Returns what can be read when the terminal's size has
+/// changed: a mere flag could be raised just before we wait.
+fn stay() -> Option<UnixStream> {
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         _ = signal_hook::flag::register(signal, Arc::clone(&ended));
     }
-    let is_resized = Arc::new(AtomicBool::new(false));
-    _ = signal_hook::flag::register(SIGWINCH, Arc::clone(&is_resized));
-    is_resized
+    let (ours, theirs) = UnixStream::pair().ok()?;
+    ours.set_nonblocking(true).ok()?;
+    signal_hook::low_level::pipe::register(SIGWINCH, theirs).ok()?;
+    Some(ours)
 }
 
-/// Waits until there is something to read, or, where `listens`, to tell.
-fn wait([source, control]: [BorrowedFd<'_>; 2], listens: bool) -> [bool; 2] {
-    let mut both =
-        [PollFd::from_borrowed_fd(source, PollFlags::IN), PollFd::from_borrowed_fd(control, PollFlags::IN)];
-    let waiting = if listens { &mut both[..] } else { &mut both[..1] };
-    // Interrupted: the size may have changed.
-    if poll(waiting, None).is_err() {
-        return [false, false];
+/// Gives the command's terminal the size of the real one. What is none has no size.
+fn fit(source: BorrowedFd<'_>, sink: BorrowedFd<'_>) {
+    if let Ok(size) = tcgetwinsize(sink) {
+        _ = tcsetwinsize(source, size);
     }
-    [!both[0].revents().is_empty(), listens && !both[1].revents().is_empty()]
+}
+
+/// Waits until one of them has something to read, or nobody is at its other end; says which.
+fn wait(awaited: [Option<BorrowedFd<'_>>; 3]) -> [bool; 3] {
+    let awaited_now = awaited.into_iter().flatten();
+    let mut waiting: Vec<_> = awaited_now.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    if poll(&mut waiting, None).is_err() {
+        return [false; 3];
+    }
+    let mut answers = waiting.iter().map(|fd| !fd.revents().is_empty());
+    awaited.map(|fd| fd.is_some() && answers.next().unwrap_or(false))
 }
 
 fn is_ready(source: BorrowedFd<'_>) -> bool {
