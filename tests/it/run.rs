@@ -193,9 +193,7 @@ fn the_command_finds_its_task_and_can_add_to_it() {
     assert_eq!(entry["events"][1]["metadata"]["message"], ledger.to_str().unwrap());
     assert_eq!(entry["artifacts"][0]["ref_value"], "v1");
     // One that finishes its own task has said how it ended.
-    script(&sandbox, "t2", "git audit finish $GIT_AUDIT_TASK --status rejected")
-        .exits(0)
-        .says("was finished by something else");
+    script(&sandbox, "t2", "git audit finish $GIT_AUDIT_TASK --status rejected").exits(0);
     assert_eq!(stored(&sandbox, "t2")["status"], "rejected");
     // One in another is a task of its own.
     script(

@@ -175,17 +175,18 @@ fn what_is_typed_is_the_commands() {
 #[test]
 fn a_terminal_that_changes_its_size_does_so_for_every_stream() {
     let sandbox = Sandbox::beside_code();
-    let report = "trap 'echo resized' WINCH; echo ready; while [ ! -e enough ]; do sleep 0.01; done; stty size <&0; stty size <&2";
+    let report = "trap 'echo resized' WINCH; echo ready; while [ ! -e enough ]; do stty size <&2; sleep 0.01; done; stty size <&0";
     let Some(mut terminal) = on_terminal(&sandbox, report) else { return };
     terminal.waits_for("ready");
-    let size = Winsize { ws_row: 50, ws_col: 132, ..SIZE };
-    tcsetwinsize(terminal.master.as_ref().unwrap(), size).unwrap();
+    for columns in [132, 90, 77] {
+        let size = Winsize { ws_row: 50, ws_col: columns, ..SIZE };
+        tcsetwinsize(terminal.master.as_ref().unwrap(), size).unwrap();
+        terminal.waits_for(&format!("50 {columns}\r\n"));
+    }
     terminal.waits_for("resized");
-    // The relay is told at the same time; give it a moment.
-    thread::sleep(std::time::Duration::from_millis(200));
     sandbox.write("enough", "");
     assert_eq!(terminal.child.code(), 0);
-    terminal.waits_for("50 132\r\n50 132");
+    terminal.waits_for("50 77\r\n50 77\r\n");
 }
 
 #[test]
