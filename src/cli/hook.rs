@@ -23,6 +23,8 @@ const MAX_INPUT_BYTES: u64 = 8 << 20;
 const MAX_IGNORED_BYTES: u64 = 1 << 30;
 /// Nobody waits longer for a hook.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Nor for a look at a repository that gives no answer: the agent would end the hook, and with it what it takes down.
+const LOOK: Duration = Duration::from_secs(1);
 /// What calls us on behalf of others, and may never fail them.
 const QUIET: [&str; 5] = ["claude", "codex", "cursor", "auto", "git"];
 
@@ -139,6 +141,7 @@ impl HookArgs {
 /// Runs it for a caller who must not notice.
 fn quietly(session: &mut Session, verbose: bool, run: impl FnOnce(&mut Session) -> Result<usize>) -> Done {
     session.context.timeout = PATIENCE;
+    session.context.look_limit = LOOK;
     let done = run(session);
     if verbose {
         match done {

@@ -280,7 +280,7 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
     let format = if cli.json { Format::Json } else { cli.format };
     let reader = reader::reader(&variables);
     let printer = Printer::new(Box::new(BufWriter::new(io::stdout())), format, reader);
-    let context = Context { place, timeout: Duration::from_secs(30) };
+    let context = Context { place, timeout: Duration::from_secs(30), look_limit: Duration::from_secs(10) };
     let mut session = Session { context, printer, messages, color: cli.color };
     let done = match cli.command {
         Command::Init(args) => args.0.run(&mut session),

@@ -79,7 +79,8 @@ pub fn run(context: &Context, options: FinishOptions, progress: Tell<'_>) -> Res
     let mut looked = Vec::new();
     // What was said already is not said again: the story is closed.
     if story.finish.is_none() {
-        let mut looks: Vec<_> = story.repositories.iter().map(looks::last).collect();
+        let mut looks: Vec<_> =
+            story.repositories.iter().map(|worked| looks::last(context, worked)).collect();
         for repository in &repositories {
             looks.extend(looks::at_end(context, repository, &story.repositories)?);
         }

@@ -28,7 +28,7 @@ pub(super) struct Look {
 /// A repository as it is when a task begins to work in it.
 pub(super) fn begin(context: &Context, repository: &RepositoryOption) -> Result<Baseline> {
     let path = context.place.directory.join(&repository.path);
-    capture::begin(&path, &context.place.ceilings, repository.repo_id.as_deref(), Limits::default())
+    capture::begin(&path, &context.place.ceilings, repository.repo_id.as_deref(), limits(context))
 }
 
 /// What changed in a repository since the task last looked at it, or since now, if it never did.
@@ -38,15 +38,15 @@ pub(super) fn again(context: &Context, repository: &RepositoryOption, known: &[W
         Some(worked) => worked.last.clone(),
         None => begin(context, repository)?,
     };
-    let (changes, baseline) = capture::look(&since, Limits::default())?;
+    let (changes, baseline) = capture::look(&since, limits(context))?;
     Ok(Look { event: event(&changes), artifacts: artifacts(&changes), baseline: Some(baseline) })
 }
 
 /// What the task did in a repository, from its beginning to its end. One that cannot be looked at any more is an event,
 /// too.
-pub(super) fn last(worked: &Worked) -> Look {
+pub(super) fn last(context: &Context, worked: &Worked) -> Look {
     let before = &worked.first;
-    let (changes, baseline) = match capture::look(before, Limits::default()) {
+    let (changes, baseline) = match capture::look(before, limits(context)) {
         Ok((changes, baseline)) => (changes, baseline),
         Err(error) => return unreadable(before, &error),
     };
@@ -154,7 +154,11 @@ pub(super) fn commit_artifact(repo_id: &str, commit: &Commit) -> Map<String, Val
 /// The repository at `path` by name, and the commit that `revision` means in it.
 pub(super) fn named(context: &Context, path: &Path, revision: Option<&str>) -> Result<capture::Named> {
     let path = context.place.directory.join(path);
-    capture::named(&path, &context.place.ceilings, revision, Limits::default())
+    capture::named(&path, &context.place.ceilings, revision, limits(context))
+}
+
+fn limits(context: &Context) -> Limits {
+    Limits { time: context.look_limit, ..Limits::default() }
 }
 
 fn object(value: Value) -> Map<String, Value> {

@@ -45,6 +45,8 @@ pub struct Context {
     pub place: Place,
     /// How long it may wait for other writers.
     pub timeout: Duration,
+    /// How long it may look at each repository that a task works in.
+    pub look_limit: Duration,
 }
 
 impl Context {

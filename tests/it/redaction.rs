@@ -372,7 +372,10 @@ fn a_secret_in_the_id_of_a_task_never_becomes_the_name_of_a_file() {
     let token = token();
     let runs = [
         sandbox.audit(&["start", &token]).exits(2).says("an id cannot be redacted"),
-        sandbox.audit(&["run", "--task-id", &token, "--", "true"]).exits(125).says("an id cannot be redacted"),
+        sandbox
+            .audit(&["run", "--task-id", &token, "--", "true"])
+            .exits(125)
+            .says("an id cannot be redacted"),
     ];
     assert_gone(&sandbox, &runs.iter().collect::<Vec<_>>(), &[]);
     assert!(!sandbox.path(&format!(".git/git-audit/journal/{token}.jsonl")).exists());

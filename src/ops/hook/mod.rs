@@ -12,12 +12,13 @@ use super::finish::{self, FinishOptions};
 use super::input::Source;
 use super::record::{self, RecordOptions};
 use super::running::{self, RepositoryOption};
-use super::start::{self, Owner, StartOptions};
-use super::{Context, record::Progress};
+use super::start::{self, Owner, StartOptions, StartOutcome};
+use super::{Context, looks, record::Progress};
 use crate::entry::hook::git::{self, Head};
 use crate::entry::hook::{self, Action, Agent};
 use crate::entry::{Status, TaskId};
 use crate::error::{Error, Result};
+use crate::journal::Record;
 use crate::ledger::{Ledger, head_commit};
 
 pub mod install;
@@ -162,29 +163,42 @@ fn go_on(
 }
 
 fn start(context: &Context, task_id: TaskId, fields: Map<String, Value>) -> Result<TaskId> {
-    let options = |repositories| StartOptions {
-        task_id: task_id.clone(),
-        given: Value::Object(fields.clone()),
+    let options = StartOptions {
+        task_id,
+        given: Value::Object(fields),
         metadata: Map::new(),
-        repositories,
+        repositories: Vec::new(),
         owner: Owner::Caller,
         resumes: true,
         init: false,
     };
-    // What the session changes where it stands is looked at, unless that cannot be looked at.
+    let StartOutcome { task_id, resumed, .. } = start::run(context, options)?;
+    if !resumed {
+        // A session is taken down also where its repository cannot be looked at.
+        _ = look_here(context, &task_id);
+    }
+    Ok(task_id)
+}
+
+/// What the session changes where it stands will be known. Only after the journal has begun, and only once: where this
+/// takes too long, or the agent ends it, no later event tries again.
+fn look_here(context: &Context, task_id: &TaskId) -> Result<()> {
     let here = RepositoryOption { path: PathBuf::new(), repo_id: None };
-    let started = match start::run(context, options(vec![here])) {
-        Err(error) if !matches!(error, Error::AlreadyRecorded(_)) => start::run(context, options(Vec::new())),
-        started => started,
-    };
-    started.map(|started| started.task_id)
+    let baseline = looks::begin(context, &here)?;
+    let (mut journal, _) = running::open(context, task_id)?;
+    journal.append(vec![Record::Repository { baseline }])?;
+    journal.commit()
 }
 
 fn end(context: &Context, task_id: TaskId, status: Status, mut fields: Map<String, Value>) -> Result<()> {
     fields.insert("status".into(), status.as_str().into());
+    // All of its repositories share the time for one.
+    let repositories = running::story(context, &task_id)?.repositories.len();
+    let mut context = context.clone();
+    context.look_limit /= u32::try_from(repositories.max(1)).unwrap_or(u32::MAX);
     let given = Value::Object(fields);
     let options = FinishOptions { task_id, given, repositories: Vec::new(), best_effort: true };
-    finish::run(context, options, &mut in_silence).map(drop)
+    finish::run(&context, options, &mut in_silence).map(drop)
 }
 
 fn in_silence(_: Progress<'_>) -> Result<()> {
