@@ -75,7 +75,7 @@ pub use spool::{Spool, Spooled, Waiting};
 pub use state::{state_directory_at, state_directory_by_sight};
 pub use tree_changes::EntryChange;
 pub use view::{Stored, View, says_otherwise};
-pub use whereabouts::{HeadCommit, HooksDirectory, head_commit, hooks_directory, work_tree};
+pub use whereabouts::{HeadCommit, HooksDirectory, head_commit, hooks_directory, own_directories, work_tree};
 
 use crate::error::{Error, Result};
 use locate::{Branch, Opened};

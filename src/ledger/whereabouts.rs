@@ -29,6 +29,8 @@ pub struct HooksDirectory {
     pub path: PathBuf,
     /// Other repositories have it too: the user or the machine says so in `core.hooksPath`.
     pub is_shared: bool,
+    /// Where it is unless `core.hooksPath` says otherwise.
+    pub by_default: PathBuf,
 }
 
 /// The top of the working tree.
@@ -53,12 +55,27 @@ pub fn work_tree(place: &Place) -> Result<PathBuf> {
 pub fn hooks_directory(place: &Place) -> Result<HooksDirectory> {
     let repository = repository(place)?;
     let settings = Settings::of(&repository, &place.config)?;
+    let by_default = repository.commondir().join("hooks");
     let Some(configured) = settings.path("core.hookspath") else {
-        return Ok(HooksDirectory { path: repository.commondir().join("hooks"), is_shared: false });
+        return Ok(HooksDirectory { path: by_default.clone(), is_shared: false, by_default });
     };
     // A relative one counts from where hooks run: the top of the working tree, or the git directory of a bare one.
     let from = repository.workdir().unwrap_or_else(|| repository.path());
-    Ok(HooksDirectory { path: from.join(configured), is_shared: !settings.is_local("core.hookspath") })
+    let is_shared = !settings.is_local("core.hookspath");
+    Ok(HooksDirectory { path: from.join(configured), is_shared, by_default })
+}
+
+/// What is the repository's own: its git directory, its main working tree, and the one that we stand in.
+///
+/// # Errors
+/// There is no repository.
+pub fn own_directories(place: &Place) -> Result<Vec<PathBuf>> {
+    let repository = repository(place)?;
+    let git_dir = repository.commondir();
+    let main = git_dir.parent().filter(|_| git_dir.file_name().is_some_and(|name| name == ".git"));
+    let own = [Some(git_dir), main, repository.workdir()].into_iter().flatten().map(PathBuf::from);
+    let given = place.work_tree.as_ref().map(|work_tree| place.directory.join(work_tree));
+    Ok(own.chain(given).collect())
 }
 
 /// The commit that is checked out. `None` where there is none yet.

@@ -1,6 +1,7 @@
-//! A file of the user's: read, and replaced as a whole. A symbolic link stays one: what it leads to is replaced.
+//! A file of the user's: read, and replaced as a whole, with its permissions. A symbolic link stays one: what it leads to
+//! is replaced.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,13 +13,23 @@ const MAX_BYTES: u64 = 4 << 20;
 /// Drafts that killed processes have left.
 const MAX_DRAFTS: usize = 100;
 
-/// What `path` leads to.
+/// What `path` leads to, by all the symbolic links on its way. What is not there yet is at the end of it.
 pub(super) fn resolved(path: &Path) -> Result<PathBuf> {
-    if !path.is_symlink() {
-        return Ok(path.to_owned());
+    if path.symlink_metadata().is_ok() {
+        return fs::canonicalize(path)
+            .map_err(|error| Error::io(format!("follow the symbolic link {}", path.display()), error));
     }
-    fs::canonicalize(path)
-        .map_err(|error| Error::io(format!("follow the symbolic link {}", path.display()), error))
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok(resolved(parent)?.join(name)),
+        _ => Ok(path.to_owned()),
+    }
+}
+
+/// Whether anybody may run it.
+pub(super) fn is_executable(path: &Path) -> Result<bool> {
+    let metadata =
+        fs::metadata(path).map_err(|error| Error::io(format!("read {}", path.display()), error))?;
+    Ok(metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// What is in it. `None`: it is not there.
@@ -52,7 +63,7 @@ pub(super) fn replace(path: &Path, before: Option<&str>, after: Option<&str>, mo
     };
     let (draft, mut file) = draft(path, mode).map_err(failed)?;
     let written = permissions
-        .map_or(Ok(()), |permissions| file.set_permissions(with_execution(permissions, mode)))
+        .map_or(Ok(()), |permissions| file.set_permissions(permissions))
         .and_then(|()| file.write_all(after.as_bytes()))
         .and_then(|()| file.sync_all());
     let done = written.map_err(failed).and_then(|()| {
@@ -68,12 +79,6 @@ pub(super) fn replace(path: &Path, before: Option<&str>, after: Option<&str>, mo
         _ = fs::remove_file(&draft);
     }
     done
-}
-
-/// A hook that is not executable is not run: one that is extended is meant to be.
-fn with_execution(permissions: Permissions, mode: u32) -> Permissions {
-    let readable_by = (permissions.mode() & 0o444) >> 2;
-    Permissions::from_mode(permissions.mode() | (mode & 0o111 & readable_by))
 }
 
 fn draft(path: &Path, mode: u32) -> std::io::Result<(PathBuf, File)> {

@@ -1,13 +1,15 @@
 //! `git audit hook install`: the hooks that call `git audit hook`, into the settings of an agent or a repository's hooks.
 //!
 //! Invariants: all changes are known before the first is made, and a file that cannot be extended safely stops all of
-//! them; what is there is kept; doing it twice changes nothing.
+//! them; what is there is kept; doing it twice changes nothing. What a symbolic link leads to outside the repository is
+//! not the repository's, and changed only where the user asks for that.
 
 use std::path::{Path, PathBuf};
 
 use super::super::Context;
+use crate::entry::Redactor;
 use crate::entry::hook::{Agent, git};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_quoted};
 use crate::ledger;
 
 mod file;
@@ -50,7 +52,7 @@ pub struct InstallOptions {
 /// A file, and what becomes of it.
 #[derive(Debug)]
 pub struct Change {
-    /// The file; where it is a symbolic link, what that leads to.
+    /// The file; where symbolic links are on the way, what they lead to.
     pub path: PathBuf,
     /// What is in it; `None`: it is not there.
     pub before: Option<String>,
@@ -64,7 +66,8 @@ impl Change {
         self.before == self.after
     }
 
-    /// The change as a unified diff; empty where there is none.
+    /// The change as a unified diff; empty where there is none. The lines around it are the user's, and may hold
+    /// secrets: those are taken out here, and only here.
     pub fn diff(&self) -> String {
         let name = |content: &Option<String>| match content {
             Some(_) => self.path.display().to_string(),
@@ -72,7 +75,8 @@ impl Change {
         };
         let (before, after) = (self.before.as_deref().unwrap_or(""), self.after.as_deref().unwrap_or(""));
         let diff = similar::TextDiff::from_lines(before, after);
-        diff.unified_diff().header(&name(&self.before), &name(&self.after)).to_string()
+        let diff = diff.unified_diff().header(&name(&self.before), &name(&self.after)).to_string();
+        Redactor::standard().text(&diff).0.into_owned()
     }
 }
 
@@ -85,7 +89,18 @@ pub fn plan(context: &Context, options: &InstallOptions) -> Result<Vec<Change>> 
         Target::Git => git_hooks(context, options.remove),
         Target::Agent(agent) => {
             let path = settings_path(context, agent, &options.scope)?;
-            let path = file::resolved(&path)?;
+            let path = match options.scope {
+                Scope::User(_) => file::resolved(&path)?,
+                Scope::Project | Scope::Local => {
+                    let verb = if options.remove { "uninstall" } else { "install" };
+                    let way_out = format!(
+                        "run `git audit hook {verb} {} --user` for the user's settings, \
+                            or put a directory and file of the repository's own there",
+                        agent.as_str()
+                    );
+                    resolved_inside(&path, &ledger::own_directories(&context.place)?, &way_out)?
+                }
+            };
             let before = file::read(&path)?;
             let after = if options.remove {
                 before.as_deref().map(|text| settings::without_hooks(text, agent, &path)).transpose()?
@@ -134,23 +149,61 @@ fn git_hooks(context: &Context, remove: bool) -> Result<Vec<Change>> {
     let hooks = ledger::hooks_directory(&context.place)?;
     if hooks.is_shared {
         let why = "core.hooksPath makes it the directory of other repositories' hooks, too";
-        let way_out = "run `git config core.hooksPath .git/hooks` to give this repository its own; \
-            hooks that are wanted from the shared one must be called from there";
+        // In a linked worktree, `.git/hooks` would be no directory.
+        let way_out = format!(
+            "run `git config core.hooksPath {}` to give this repository its own; \
+                hooks that are wanted from the shared one must be called from there",
+            shell_quoted(&hooks.by_default.to_string_lossy())
+        );
         return Err(Error::not_extended(&hooks.path, why, way_out));
     }
-    let change =
-        |(hook, reads): &(&str, bool)| change_of_script(&hooks.path.join(hook), hook, *reads, remove);
+    let mut own = ledger::own_directories(&context.place)?;
+    // One that the repository's configuration names is its own, wherever it is.
+    own.extend(Some(hooks.path.clone()).filter(|path| *path != hooks.by_default));
+    let change = |(hook, reads): &(&str, bool)| {
+        let way_out = "put a directory or script of the repository's own in the place of the symbolic link";
+        let path = resolved_inside(&hooks.path.join(hook), &own, way_out)?;
+        change_of_script(path, hook, *reads, remove)
+    };
     git::HOOKS.iter().map(change).collect()
 }
 
-fn change_of_script(path: &Path, hook: &str, reads: bool, remove: bool) -> Result<Change> {
-    let path = file::resolved(path)?;
+/// What `path` leads to, if that is in one of the directories `own`.
+fn resolved_inside(path: &Path, own: &[PathBuf], way_out: &str) -> Result<PathBuf> {
+    let real = file::resolved(path)?;
+    for directory in own {
+        if real.starts_with(file::resolved(directory)?) {
+            return Ok(real);
+        }
+    }
+    let why = format!("it leads to {}, outside of the repository", real.display());
+    Err(Error::not_extended(path, why, way_out))
+}
+
+fn change_of_script(path: PathBuf, hook: &str, reads: bool, remove: bool) -> Result<Change> {
     let before = file::read(&path)?;
     let after = match &before {
-        Some(text) if remove => script::without_block(text),
+        Some(text) if remove => script::without_block(text, &path)?,
         None if remove => None,
-        Some(text) => Some(script::with_block(text, hook, &path)?),
+        Some(text) => {
+            let after = script::with_block(text, hook, &path)?;
+            refuse_disabled(&path)?;
+            Some(after)
+        }
         None => Some(script::new(hook, reads)),
     };
     Ok(Change { path, before, after })
+}
+
+/// Somebody has switched the hook off. To make it run is not for us to decide, and without that our lines would not run.
+fn refuse_disabled(path: &Path) -> Result<()> {
+    if file::is_executable(path)? {
+        return Ok(());
+    }
+    let why = "it is there but not executable, so git does not run it";
+    let way_out = format!(
+        "run `chmod +x {}` if git is to run it, or remove it; then run the command again",
+        shell_quoted(&path.to_string_lossy())
+    );
+    Err(Error::not_extended(path, why, way_out))
 }

@@ -2,6 +2,7 @@
 //!
 //! They stand before everything else in the script: a script that ends with `exit` would never come to them, and its own
 //! exit code stays the last one. They do nothing unless a task runs around git, and nothing that they do can fail the hook.
+//! Taken out, every byte is as it was; a script that was made for them says so, and goes with them.
 
 use std::path::Path;
 
@@ -9,20 +10,22 @@ use crate::error::{Error, Result};
 
 const BEGIN: &str = "# >>> git-audit";
 const END: &str = "# <<< git-audit";
+/// Stands behind the end where the whole script was made for the lines.
+const WHOLE: &str = ": the script was made for it";
 const SHEBANG: &str = "#!/bin/sh";
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ksh", "zsh"];
 
 /// A script of its own.
 pub(super) fn new(hook: &str, reads: bool) -> String {
-    format!("{SHEBANG}\n{}", block(hook, reads))
+    format!("{SHEBANG}\n{}{WHOLE}\n", block(hook, reads))
 }
 
 /// `text` with the lines. Standard input is left to what was there.
 pub(super) fn with_block(text: &str, hook: &str, path: &Path) -> Result<String> {
-    if text.contains(BEGIN) {
+    if text.contains(&format!("\n{BEGIN}")) {
         return Ok(text.to_owned());
     }
-    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
     if !is_shell(first) {
         let way_out =
             format!("call `git audit hook git {hook} ARGUMENTS…` from it where GIT_AUDIT_TASK is set");
@@ -31,17 +34,17 @@ pub(super) fn with_block(text: &str, hook: &str, path: &Path) -> Result<String> 
     Ok(format!("{first}\n{}{rest}", block(hook, false)))
 }
 
-/// `text` without the lines. `None`: nothing is left.
-pub(super) fn without_block(text: &str) -> Option<String> {
-    let mut inside = false;
-    let kept = text.split_inclusive('\n').filter(|line| {
-        let begins = line.starts_with(BEGIN);
-        let ends = line.starts_with(END);
-        inside = (inside || begins) && !ends;
-        !inside && !ends
-    });
-    let kept: String = kept.collect();
-    (kept.trim_end() != SHEBANG).then_some(kept)
+/// `text` without the lines. `None`: nothing is left of a script that was made for them.
+pub(super) fn without_block(text: &str, path: &Path) -> Result<Option<String>> {
+    let Some(begin) = text.find(&format!("\n{BEGIN}")) else { return Ok(Some(text.to_owned())) };
+    let (before, block) = text.split_at(begin);
+    let Some((_, after)) = block.split_once(&format!("\n{END}")) else {
+        let why = format!("the line `{END}` is missing, which ends what git-audit added");
+        return Err(Error::not_extended(path, why, "take the lines out by hand"));
+    };
+    let (mark, after) = after.split_at(after.find('\n').unwrap_or(after.len()));
+    let is_nothing = mark == WHOLE && before == SHEBANG && after.trim_end().is_empty();
+    Ok((!is_nothing).then(|| format!("{before}{after}")))
 }
 
 fn block(hook: &str, reads: bool) -> String {
@@ -59,7 +62,7 @@ fn block(hook: &str, reads: bool) -> String {
          if [ -n \"${{GIT_AUDIT_TASK-}}\" ] && [ -n \"${{GIT_AUDIT_LEDGER-}}\" ]; then\n    \
              git audit hook git {hook} \"$@\"{input} >/dev/null 2>&1 || :\n\
          fi\n\
-         {END}\n"
+         {END}"
     )
 }
 
@@ -80,19 +83,26 @@ mod tests {
     #[test]
     fn the_lines_come_first_and_come_out_again() {
         let path = Path::new("pre-push");
-        for text in ["#!/bin/sh\nexit 0\n", "#!/usr/bin/env bash\nset -eu\nread x", "#! /bin/dash -e\n"] {
+        for text in [
+            "#!/bin/sh\nexit 0\n",
+            "#!/usr/bin/env bash\nset -eu\nread x",
+            "#! /bin/dash -e\n",
+            "#!/bin/sh",
+            "#!/bin/sh\n",
+            "#!/bin/sh\n\n\n",
+        ] {
             let with = with_block(text, "pre-push", path).unwrap();
             assert!(with.lines().nth(1).unwrap().starts_with(BEGIN));
             assert!(with.contains("</dev/null"));
             assert_eq!(with_block(&with, "pre-push", path).unwrap(), with);
-            let out = without_block(&with);
-            assert_eq!(
-                out.as_deref().map(str::trim_end),
-                Some(text.trim_end()).filter(|text| *text != SHEBANG)
-            );
+            assert_eq!(without_block(&with, path).unwrap().as_deref(), Some(text));
         }
-        assert_eq!(without_block(&new("post-commit", false)), None);
-        assert_eq!(without_block("#!/bin/sh\necho\n").as_deref(), Some("#!/bin/sh\necho\n"));
+        assert_eq!(without_block(&new("post-commit", false), path).unwrap(), None);
+        let added = new("post-commit", false) + "echo\n";
+        assert_eq!(without_block(&added, path).unwrap().as_deref(), Some("#!/bin/sh\necho\n"));
+        assert_eq!(without_block("#!/bin/sh\necho\n", path).unwrap().as_deref(), Some("#!/bin/sh\necho\n"));
+        let torn = new("post-commit", false).replace(END, "#");
+        assert_eq!(without_block(&torn, path).unwrap_err().code(), "not-extended");
     }
 
     #[test]
