@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use git2::{Oid, Repository, Sort};
+use git2::{ObjectType, Oid, Repository, Sort, Tree, TreeEntry};
 
 use super::patch_id;
 use super::repository::{Head, Tips};
@@ -18,6 +18,8 @@ use crate::entry::text::truncate;
 
 /// The reason that git writes where a push from here moved a remote-tracking branch.
 const PUSHED: &str = "update by push";
+/// The ledger's directory, at the top of the tree.
+const LEDGER: &str = ".audit";
 /// What `git audit init` commits.
 const LEDGER_BEGAN: &str = "audit: init ledger";
 /// The most moves of remote-tracking branches that are looked at.
@@ -110,8 +112,7 @@ pub(super) fn since(
             continue;
         }
         let commit = repository.find_commit(id)?;
-        let message = String::from_utf8_lossy(commit.message_raw_bytes());
-        if Summary::parse(&message).is_some() || message.trim_end() == LEDGER_BEGAN {
+        if is_of_ledger(&commit) {
             continue;
         }
         found.total += 1;
@@ -126,6 +127,29 @@ pub(super) fn since(
     }
     found.listed.reverse();
     Ok(found)
+}
+
+/// Whether the ledger made it. The message alone says nothing, anybody can write that: it must change the ledger, and
+/// nothing else. One that cannot be compared is not taken for the ledger's.
+fn is_of_ledger(commit: &git2::Commit<'_>) -> bool {
+    let message = String::from_utf8_lossy(commit.message_raw_bytes());
+    let says_so = Summary::parse(&message).is_some() || message.trim_end() == LEDGER_BEGAN;
+    says_so && changes_ledger_only(commit).unwrap_or(false)
+}
+
+/// From its first parent. `.audit` is at the top of the tree, so that only that level has to be compared.
+fn changes_ledger_only(commit: &git2::Commit<'_>) -> Result<bool, git2::Error> {
+    let after = commit.tree()?;
+    let before = if commit.parent_count() > 0 { Some(commit.parent(0)?.tree()?) } else { None };
+    let others = |tree: &Tree<'_>| -> Vec<_> {
+        let is_ledger = |entry: &TreeEntry<'_>| {
+            entry.name_bytes() == LEDGER.as_bytes() && entry.kind() == Some(ObjectType::Tree)
+        };
+        let others = tree.iter().filter(|entry| !is_ledger(entry));
+        others.map(|entry| (entry.name_bytes().to_vec(), entry.id(), entry.filemode_raw())).collect()
+    };
+    let is_changed = before.as_ref().is_none_or(|before| before.id() != after.id());
+    Ok(is_changed && others(&after) == before.as_ref().map(others).unwrap_or_default())
 }
 
 pub(super) fn described(commit: &git2::Commit<'_>, patch_id: Option<String>) -> Commit {

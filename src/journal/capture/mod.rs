@@ -4,7 +4,7 @@
 //! - [`repository`]: HEAD and the tips of branches · [`repo_id`], [`named`]: its name · [`commits`], [`patch_id`]: what was committed
 //! - [`scan`], [`untracked`]: what differs from HEAD · [`dirty`]: what did already when the task began
 //! - [`contents`], [`renames`], [`amounts`]: how much · [`status`], [`diffstat`], [`quote`], [`capped`]: as git writes it
-//! - [`worker`]: in bounded time
+//! - [`worker`]: in bounded time · [`stored_path`]: a path in the journal
 //!
 //! Invariants: only libgit2 and plain reading look at the repository, so that none of its hooks, filters or commands
 //! run; nothing in it is written; whatever is wrong in it, the answer comes in time and says what is missing.
@@ -31,6 +31,7 @@ mod repo_id;
 mod repository;
 mod scan;
 mod status;
+mod stored_path;
 mod untracked;
 mod worker;
 
@@ -76,6 +77,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
     /// The root of the working tree, else the git directory; absolute.
+    #[serde(with = "stored_path")]
     pub path: PathBuf,
     /// The repository's name.
     pub repo_id: String,
