@@ -54,7 +54,12 @@ pub(super) struct StartArgs {
 fn owner(text: &str) -> Result<Owner, String> {
     match text {
         "none" => Ok(Owner::Nobody),
-        pid => pid.parse().map(Owner::Pid).map_err(|_| "expected a process id, or `none`".into()),
+        pid => {
+            let pid = pid.parse().map_err(|_| "expected a process id, or `none`".to_owned())?;
+            // The task would be lost from its first moment.
+            let living = ops::tasks::is_living(pid).then_some(Owner::Pid(pid));
+            living.ok_or_else(|| "there is no such process: give the id of a living one, or `none`".into())
+        }
     }
 }
 

@@ -112,6 +112,11 @@ pub fn run(context: &Context, options: &TasksOptions) -> Result<TasksOutcome> {
     Ok(TasksOutcome { tasks, unreadable })
 }
 
+/// Whether there is a process of that id, which a task could belong to.
+pub fn is_living(pid: u32) -> bool {
+    Process::of(pid).liveness() == Liveness::Alive
+}
+
 /// How the task of a story is. One whose process is gone is lost, even while it is being finished: nobody may be at it.
 pub(super) fn state_of(story: &Story) -> State {
     match story.liveness() {
