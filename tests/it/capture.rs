@@ -391,6 +391,49 @@ fn the_ledger_in_the_repository_is_no_work_of_the_task() {
 }
 
 #[test]
+fn a_commit_with_the_message_of_the_ledger_counts_where_it_changes_more_than_that() {
+    let world = Sandbox::on_main();
+    world.record("t-1", &[]);
+    let message = world.git(&["log", "-1", "--format=%B"]);
+    let since = began(&world);
+    for message in [message.trim(), "audit: init ledger"] {
+        world.write("code", message);
+        world.write(".audit/README.md", message);
+        world.git(&["add", "."]);
+        world.commit(message);
+        world.git_as_user(&["commit", "--quiet", "--allow-empty", "-m", message]);
+        world.git(&["switch", "--quiet", "--orphan", "other"]);
+        world.write("code", "2\n");
+        world.git(&["add", "."]);
+        world.commit(message);
+        world.git_as_user(&["commit", "--quiet", "--amend", "--message", message]);
+        world.git(&["switch", "--quiet", "main"]);
+        world.git_as_user(&[
+            "merge",
+            "--quiet",
+            "--allow-unrelated-histories",
+            "-s",
+            "ours",
+            "-m",
+            message,
+            "other",
+        ]);
+        world.git(&["branch", "--quiet", "-D", "other"]);
+    }
+    // Two with files, two empty, two roots, two merges.
+    assert_eq!(all_changes(&since).commits_total, 8);
+    // What the ledger does is still its own.
+    world.record("t-2", &[]);
+    assert_eq!(all_changes(&since).commits_total, 8);
+    // Its first commit has no parent.
+    let beside = Sandbox::with_code();
+    let since = began(&beside);
+    beside.audit(&["init"]).exits(0);
+    beside.record("t-1", &[]);
+    assert_eq!(all_changes(&since).commits_total, 0);
+}
+
+#[test]
 fn a_repository_is_called_after_where_it_comes_from() {
     let world = Sandbox::with_code();
     let name = || began(&world).repo_id;

@@ -313,8 +313,13 @@ fn long_texts_are_cut_and_say_how_long_they_were() {
     assert_eq!((cut.files_changed.len(), cut.lines_added), (500, 500));
 }
 
+/// Only numbers are bounded, not time: what is counted must not depend on how busy the machine is.
+fn patient() -> Limits {
+    Limits { time: Duration::from_secs(600), ..Limits::default() }
+}
+
 #[test]
-fn very_many_changes_take_bounded_time_and_room() {
+fn very_many_changes_take_bounded_room() {
     const GONE: usize = 20_000;
     const NEW: usize = 3_000;
     let world = Sandbox::with_code();
@@ -337,14 +342,14 @@ fn very_many_changes_take_bounded_time_and_room() {
     let since = began(&world);
     expect_files("--no-skip-worktree");
     (0..NEW).for_each(|number| _ = world.write(&format!("new/{number}"), "2\n"));
-    let (changes, next) = look(&since, Limits::default()).unwrap();
+    let (changes, next) = look(&since, patient()).unwrap();
     assert!(changes.files_changed_total as usize >= GONE, "{:?}", changes.incomplete);
     assert!(changes.files_changed.len() == 1_000 && changes.status.len() <= 5 << 10);
     assert!(serde_json::to_string(&next).unwrap().len() < 200_000);
     let why = changes.incomplete.unwrap();
     assert!(why.contains("were not counted"), "{why}");
     // What is beyond the ten thousand that are remembered may be counted, and that is said.
-    let (changes, _) = look(&next, Limits::default()).unwrap();
+    let (changes, _) = look(&next, patient()).unwrap();
     assert!(changes.incomplete.unwrap().contains("more than 10000 files were changed"));
 }
 
@@ -354,7 +359,7 @@ fn import(world: &Sandbox, stream: &str) {
 }
 
 #[test]
-fn very_many_commits_take_bounded_time_and_room() {
+fn very_many_commits_take_bounded_room() {
     let world = Sandbox::with_code();
     let since = began(&world);
     let mut stream = String::new();
@@ -365,7 +370,7 @@ fn very_many_commits_take_bounded_time_and_room() {
         ));
     }
     import(&world, &stream);
-    let (changes, _) = look(&since, Limits::default()).unwrap();
+    let (changes, _) = look(&since, patient()).unwrap();
     assert_eq!((changes.commits_total, changes.commits.len()), (20_000, 1_000));
     assert_eq!(changes.commits.last().unwrap().id, world.git(&["rev-parse", "many"]).trim());
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -179,6 +180,54 @@ fn whatever_is_handed_over_the_caller_notices_nothing() {
     ledger.audit(&["record", "--title", "hook", "git", "--bogus"]).exits(2);
 }
 
+/// libgit2 spins for ever on a truncated object. What is left behind ends with its process.
+#[test]
+fn a_repository_that_gives_no_answer_does_not_keep_a_session_from_the_ledger() {
+    let sandbox = Sandbox::beside_code();
+    let tree = sandbox.loose("HEAD^{tree}");
+    fs::set_permissions(&tree, fs::Permissions::from_mode(0o644)).unwrap();
+    let bytes = fs::read(&tree).unwrap();
+    fs::write(&tree, &bytes[..bytes.len() / 2]).unwrap();
+    let timed = |name: &str| {
+        let started = Instant::now();
+        call(&sandbox, "claude", name);
+        started.elapsed()
+    };
+    let begin = timed("claude/session-start");
+    let tool = timed("claude/post-tool-use-read");
+    let end = timed("claude/session-end");
+    let session = show(&sandbox, SESSION);
+    assert_eq!(types(&session)[..3], ["task_start", "session_start", "tool_use"]);
+    assert!(
+        session["events"][3]["metadata"]["incomplete"].as_str().unwrap().contains("no answer within 1 s")
+    );
+    // The agent would have ended the hook after ten.
+    for took in [begin, tool, end] {
+        assert!(took < Duration::from_secs(6), "{took:?}");
+    }
+}
+
+#[test]
+fn a_look_that_was_cut_short_is_not_tried_again_at_each_event() {
+    let sandbox = Sandbox::beside_code();
+    super::sandbox::run(sandbox.command("mkfifo").arg(sandbox.path(".gitignore"))).exits(0);
+    sandbox.write("new", "1\n");
+    let file = sandbox.input("input.json", input(&sandbox, "claude/session-start"));
+    let mut command = sandbox.audit_command(&["hook", "claude"]);
+    let mut hook = command.stdin(fs::File::open(file).unwrap()).spawn().unwrap();
+    while sandbox.audit(&["tasks", "--json"]).exits(0).json()["total"] == 0 {}
+    hook.kill().unwrap();
+    // On a machine so busy that the look was over by then, there is nothing to see.
+    if hook.wait().unwrap().success() {
+        return;
+    }
+    call(&sandbox, "claude", "claude/post-tool-use-read");
+    call(&sandbox, "claude", "claude/session-end");
+    let session = show(&sandbox, SESSION);
+    let types: Vec<_> = types(&session).into_iter().filter(|kind| *kind != "session_start").collect();
+    assert_eq!(types, ["task_start", "tool_use", "task_complete"]);
+}
+
 #[test]
 fn what_could_not_be_done_is_said_to_whom_asks() {
     let sandbox = Sandbox::with_code();
@@ -278,8 +327,7 @@ fn broken_settings_are_refused_with_their_place_and_left_alone() {
 #[test]
 fn settings_that_are_a_symbolic_link_stay_one() {
     let sandbox = Sandbox::beside_code();
-    let target = sandbox.root().join("dotfiles.json");
-    fs::write(&target, "{}\n").unwrap();
+    let target = sandbox.write("shared.json", "{}\n");
     fs::create_dir(sandbox.path(".claude")).unwrap();
     symlink(&target, settings(&sandbox)).unwrap();
     sandbox.audit(&["hook", "install", "claude"]).exits(0);
@@ -288,6 +336,50 @@ fn settings_that_are_a_symbolic_link_stay_one() {
     // One that leads nowhere is not for us to decide about.
     fs::remove_file(&target).unwrap();
     sandbox.audit(&["hook", "install", "claude"]).exits(1).says("follow the symbolic link");
+}
+
+#[test]
+fn settings_outside_of_the_repository_are_changed_only_as_the_users() {
+    let sandbox = Sandbox::beside_code();
+    let home = sandbox.root().join("home/.claude");
+    fs::create_dir(&home).unwrap();
+    symlink(&home, sandbox.path(".claude")).unwrap();
+    for arguments in [&["install", "claude"][..], &["install", "claude", "--local"], &["uninstall", "claude"]]
+    {
+        let refused = sandbox.audit(&[&["hook"], arguments].concat()).exits(1);
+        refused.says("outside of the repository").says(home.to_str().unwrap()).says("claude --user");
+    }
+    assert_eq!(fs::read_dir(&home).unwrap().count(), 0);
+    // A link below the user's own directory is the user's affair, and the path is the real one.
+    let dotfiles = sandbox.root().join("dotfiles");
+    fs::rename(&home, &dotfiles).unwrap();
+    symlink(&dotfiles, &home).unwrap();
+    let done = sandbox.audit(&["hook", "install", "claude", "--user", "--json"]).exits(0).json();
+    assert_eq!(done["files"][0]["path"], dotfiles.join("settings.json").to_str().unwrap());
+    assert!(dotfiles.join("settings.json").is_file());
+    // A linked worktree may share what the main one has.
+    let tree = sandbox.root().join("tree");
+    sandbox.git(&["worktree", "add", "--quiet", tree.to_str().unwrap()]);
+    sandbox.write(".codex/hooks.json", "{}\n");
+    symlink(sandbox.path(".codex"), tree.join(".codex")).unwrap();
+    run(sandbox.audit_command(&["hook", "install", "codex"]).current_dir(&tree)).exits(0);
+    assert!(parsed(&sandbox.path(".codex/hooks.json"))["hooks"].is_object());
+}
+
+#[test]
+fn the_diff_that_is_shown_has_no_secret_of_the_settings() {
+    let sandbox = Sandbox::beside_code();
+    let secret = ["sk-ant-api03-", "Zk3vQ9xT7mB2nR5wL8pD1sF6hJ4cG0yA"].concat();
+    let own = format!("{{\n  \"env\": {{\n    \"ANTHROPIC_API_KEY\": \"{secret}\"\n  }}\n}}\n");
+    let path = sandbox.write(".claude/settings.json", &own);
+    for arguments in [&["--dry-run"][..], &["--dry-run", "--json"], &["--dry-run", "--format", "csv"], &[]] {
+        let shown = sandbox.audit(&[&["hook", "install", "claude"], arguments].concat()).exits(0);
+        assert!(!(shown.stdout + &shown.stderr).contains(&secret[20..]), "{arguments:?}");
+    }
+    assert!(fs::read_to_string(&path).unwrap().contains(&secret));
+    let shown = sandbox.audit(&["hook", "uninstall", "claude"]).exits(0).stdout;
+    assert!(shown.contains("ANTHROPIC_API_KEY\": \"[redacted:"), "{shown}");
+    assert!(fs::read_to_string(&path).unwrap().contains(&secret));
 }
 
 #[test]
@@ -452,8 +544,61 @@ fn the_repositorys_own_hooks_path_is_used_and_a_shared_one_refused() {
     assert!(!sandbox.path(".git/hooks/post-commit").exists());
     sandbox.git(&["config", "--unset", "core.hooksPath"]);
     sandbox.git(&["config", "--global", "core.hooksPath", "~/hooks"]);
-    sandbox.audit(&["hook", "install", "git"]).exits(1).says("home/hooks").says("core.hooksPath .git/hooks");
+    sandbox.audit(&["hook", "install", "git"]).exits(1).says("home/hooks").says("core.hooksPath");
     assert!(!sandbox.root().join("home/hooks").exists());
+    // What is said to do works, also from a linked worktree, where `.git` is a file.
+    let tree = sandbox.root().join("tree");
+    sandbox.git(&["worktree", "add", "--quiet", tree.to_str().unwrap()]);
+    let install = || run(sandbox.audit_command(&["hook", "install", "git"]).current_dir(&tree));
+    let refused = install().exits(1).stderr;
+    let (_, way_out) = refused.split_once("run `").unwrap();
+    let (command, _) = way_out.split_once('`').unwrap();
+    run(sandbox.command("sh").args(["-c", command]).current_dir(&tree)).exits(0);
+    install().exits(0);
+    assert!(sandbox.path(".git/hooks/post-commit").is_file());
+    let seen = run(sandbox.command("git").args(["rev-parse", "--git-path", "hooks"]).current_dir(&tree));
+    assert_eq!(seen.stdout.trim(), sandbox.path(".git/hooks").to_str().unwrap());
+}
+
+#[test]
+fn a_hook_that_is_switched_off_stays_off() {
+    let sandbox = Sandbox::beside_code();
+    let own = "#!/bin/sh\nexit 1\n";
+    let path = sandbox.write(".git/hooks/pre-push", own);
+    let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    let refused = sandbox.audit(&["hook", "install", "git"]).exits(1).says("not executable");
+    refused.says("nothing was written").says(&format!("chmod +x {}", path.display()));
+    assert_eq!(fs::read_to_string(&path).unwrap(), own);
+    assert!(!sandbox.path(".git/hooks/post-commit").exists());
+    // What was there before is there again afterwards, to the last byte and bit.
+    for (own, bits) in [(own, 0o744), ("#!/bin/sh\n", 0o755), ("#!/bin/bash", 0o700)] {
+        fs::write(&path, own).unwrap();
+        mode(bits);
+        sandbox.audit(&["hook", "install", "git"]).exits(0);
+        assert_ne!(fs::read_to_string(&path).unwrap(), own);
+        sandbox.audit(&["hook", "uninstall", "git"]).exits(0);
+        assert_eq!(fs::read_to_string(&path).unwrap(), own);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, bits);
+        assert!(!sandbox.path(".git/hooks/post-commit").exists());
+    }
+}
+
+#[test]
+fn hooks_that_a_symbolic_link_shares_with_others_are_refused() {
+    let sandbox = Sandbox::beside_code();
+    let shared = sandbox.root().join("shared");
+    fs::create_dir(&shared).unwrap();
+    let hooks = sandbox.path(".git/hooks");
+    _ = fs::remove_dir_all(&hooks);
+    symlink(&shared, &hooks).unwrap();
+    let refused = sandbox.audit(&["hook", "install", "git"]).exits(1).says("outside of the repository");
+    refused.says(shared.to_str().unwrap());
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), 0);
+    // The user may say that they are this repository's all the same.
+    sandbox.git(&["config", "core.hooksPath", shared.to_str().unwrap()]);
+    sandbox.audit(&["hook", "install", "git"]).exits(0);
+    assert!(shared.join("post-commit").is_file());
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! A running task: `start`, `event`, `artifact`, `finish`, `tasks`, and the entry that comes out. What goes wrong on
 //! the way is in `journal_faults.rs`, and the end in `journal_end.rs`.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -241,7 +243,7 @@ fn nothing_is_added_to_a_task_whose_end_was_said() {
 #[test]
 fn a_task_that_is_started_again_goes_on_with_what_is_new() {
     let sandbox = Sandbox::beside_code();
-    sandbox.audit(&["start", "t1", "--pid", "999999999", "--title", "a", "--service", "web"]).exits(0);
+    sandbox.start_lost("t1", &["--title", "a", "--service", "web"]);
     assert!(sandbox.audit(&["tasks", "--lost"]).exits(0).says("finish --lost").stdout.contains("lost   t1"));
     let again = ["start", "t1", "--pid", "none", "--title", "b", "--service", "db", "--json"];
     assert_eq!(sandbox.audit(&again).exits(0).json()["outcome"], "resumed");
@@ -462,4 +464,31 @@ fn finishing_again_with_the_same_words_changes_nothing_and_with_others_says_so()
         assert!(!journal(&sandbox, "t1").exists());
     }
     assert_eq!(entries(&sandbox), 1);
+}
+
+#[test]
+fn a_task_is_not_given_to_a_process_that_is_not_there() {
+    let sandbox = Sandbox::beside_code();
+    for pid in ["0", "999999999", "4294967295"] {
+        let refused = sandbox.audit(&["start", "t1", "--pid", pid]).exits(2);
+        refused.says("no such process").says("living one, or `none`");
+    }
+    assert_eq!(sandbox.audit(&["tasks", "--json"]).exits(0).json()["total"], 0);
+    sandbox.audit(&["start", "t1", "--pid", &std::process::id().to_string()]).exits(0);
+    assert!(sandbox.audit(&["tasks"]).exits(0).stdout.contains("alive"));
+}
+
+#[test]
+fn a_repository_whose_path_is_no_text_is_worked_in_like_any_other() {
+    let sandbox = Sandbox::beside_code();
+    let odd = sandbox.root().join(OsStr::from_bytes(b"caf\xe9"));
+    run(sandbox.command("git").args(["init", "--quiet"]).arg(&odd)).exits(0);
+    let mut start = sandbox.audit_command(&["start", "t1", "--pid", "none", "--repo"]);
+    run(start.arg(&odd)).exits(0);
+    fs::write(odd.join("new"), "1\n").unwrap();
+    run(sandbox.audit_command(&["event", "t1", "look", "--repo"]).arg(&odd)).exits(0);
+    sandbox.audit(&["finish", "t1", "--status", "completed"]).exits(0);
+    let entry = stored(&sandbox, "t1");
+    assert_eq!(event_types(&entry), ["task_start", "look", "repo_write", "task_complete"]);
+    assert_eq!(entry["events"][2]["files_changed"], json!(["new"]));
 }

@@ -34,7 +34,7 @@ fn a_finish_that_is_killed_at_any_call_is_finished_by_the_next_one() {
     for call in ["pwrite64", "fdatasync", "fsync", "rename", "unlink"] {
         for when in 1..40 {
             let task_id = format!("{call}-{when}");
-            sandbox.audit(&["start", &task_id, "--pid", "999999999", "--title", &task_id]).exits(0);
+            sandbox.start_lost(&task_id, &["--title", &task_id]);
             sandbox.audit(&["event", &task_id, "x"]).exits(0);
             let inject = format!("inject={call}:signal=KILL:when={when}");
             let mut strace = sandbox.command("strace");
@@ -151,7 +151,7 @@ fn many_that_finish_one_task_at_once_record_it_once() {
     let sandbox = Sandbox::beside_code();
     for round in 0..5 {
         let task_id = format!("t{round}");
-        sandbox.audit(&["start", &task_id, "--pid", "999999999"]).exits(0);
+        sandbox.start_lost(&task_id, &[]);
         let children: Vec<_> = (0..8)
             .map(|number| match number % 2 {
                 0 => sandbox.start(&["finish", &task_id, "--status", "failed"]),
@@ -306,9 +306,9 @@ fn a_story_that_no_entry_can_hold_is_refused_before_it_is_closed_and_keeps_no_ot
     let fields = |number: u32, length: usize| json!({format!("k{number}"): "x".repeat(length)}).to_string();
     for number in 0..11 {
         let metadata = fields(number, 100_000);
-        sandbox.audit(&["start", "t1", "--pid", "999999999", "--metadata", &metadata]).exits(0);
+        sandbox.start_lost("t1", &["--metadata", &metadata]);
     }
-    sandbox.audit(&["start", "t2", "--pid", "999999999"]).exits(0);
+    sandbox.start_lost("t2", &[]);
     let tip = sandbox.git(&["rev-parse", "audit"]);
     sandbox.audit(&["finish", "t1", "--status", "completed"]).exits(2).says("give it smaller fields");
     assert_eq!(sandbox.git(&["rev-parse", "audit"]), tip);
@@ -322,7 +322,7 @@ fn a_story_that_no_entry_can_hold_is_refused_before_it_is_closed_and_keeps_no_ot
 #[test]
 fn a_task_that_is_taken_over_at_the_last_moment_is_not_lost() {
     let sandbox = Sandbox::beside_code();
-    sandbox.audit(&["start", "t1", "--pid", "999999999"]).exits(0);
+    sandbox.start_lost("t1", &[]);
     let path = journal(&sandbox, "t1");
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     file.lock().unwrap();
@@ -342,7 +342,7 @@ fn two_that_finish_what_is_lost_do_not_disturb_each_other() {
     let sandbox = Sandbox::beside_code();
     let tasks: Vec<_> = (0..12).map(|number| format!("t{number}")).collect();
     for task_id in &tasks {
-        sandbox.audit(&["start", task_id, "--pid", "999999999"]).exits(0);
+        sandbox.start_lost(task_id, &[]);
     }
     let finishing: Vec<_> = (0..3).map(|_| sandbox.start(&["finish", "--lost"])).collect();
     for finish in finishing {
@@ -357,7 +357,7 @@ fn two_that_finish_what_is_lost_do_not_disturb_each_other() {
 fn a_journal_of_another_version_is_named_and_stops_no_other() {
     let sandbox = Sandbox::beside_code();
     for task_id in ["new", "old"] {
-        sandbox.audit(&["start", task_id, "--pid", "999999999"]).exits(0);
+        sandbox.start_lost(task_id, &[]);
     }
     let path = journal(&sandbox, "new");
     let text = fs::read_to_string(&path).unwrap().replace("git-audit/journal/v1", "git-audit/journal/v9");

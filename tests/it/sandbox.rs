@@ -216,6 +216,13 @@ impl Sandbox {
         self.audit(&arguments).exits(0)
     }
 
+    /// Starts a task whose process is gone when this returns.
+    #[track_caller]
+    pub fn start_lost(&self, task_id: &str, more: &[&str]) -> Run {
+        let script = "exec git-audit start --pid $$ \"$@\"";
+        run(self.command("sh").args(["-c", script, "sh", task_id]).args(more)).exits(0)
+    }
+
     /// Runs git, which must succeed, and gives what it printed.
     #[track_caller]
     pub fn git(&self, arguments: &[&str]) -> String {
