@@ -20,6 +20,7 @@ mod damage;
 mod docs;
 mod faults;
 mod hook;
+mod hook_install;
 mod import;
 mod index;
 mod index_life;
