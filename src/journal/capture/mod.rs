@@ -1,7 +1,7 @@
 //! What changed in a repository while a task worked in it. Any repository, not the ledger's; `docs/CAPTURE.md` has what
 //! is captured and what is not.
 //!
-//! - [`repository`]: HEAD and the tips of branches · [`repo_id`], [`named`]: its name · [`commits`], [`patch_id`]: what was committed
+//! - [`repository`]: HEAD and the tips of branches · [`repo_id`], [`mod@named`]: its name · [`commits`], [`patch_id`]: what was committed
 //! - [`scan`], [`untracked`]: what differs from HEAD · [`dirty`]: what did already when the task began
 //! - [`contents`], [`renames`], [`amounts`]: how much · [`status`], [`diffstat`], [`quote`], [`capped`]: as git writes it
 //! - [`worker`]: in bounded time · [`stored_path`]: a path in the journal
