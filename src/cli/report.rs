@@ -71,7 +71,11 @@ impl<'s> Report<'s> {
             files => format!("{} entries wait in the spool", files.len()),
         };
         self.messages.warning(&format!("{error}; {waits}"));
-        self.messages.hint("the next `git audit record` in that repository records it, or `git audit flush`");
+        self.messages.hint(match error {
+            Error::NoLedger(_) => "run `git audit init` there, then `git audit flush`",
+            Error::NoRepository(_) => "make a repository and a ledger there, or remove the file",
+            _ => "the next `git audit record` in that repository records it, or `git audit flush`",
+        });
     }
 
     fn flushed(&mut self, flushed: &FlushOutcome) {

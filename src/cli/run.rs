@@ -40,7 +40,7 @@ Examples:
 )]
 pub(super) struct RunArgs {
     /// The command and its arguments
-    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
     /// The task's id [default: in a CI job that is recognised, the job's; else one that is made, and sorts by time]
     #[arg(long, value_name = "ID", value_parser = task_id)]
@@ -122,8 +122,9 @@ impl RunArgs {
                     session.messages.warning(&text);
                 }
                 conclude(session, &outcome, false)?;
-                if self.verbose && is_recorded {
-                    session.messages.note(&format!("recorded task {task_id}"));
+                if self.verbose {
+                    let done = if is_recorded { "recorded" } else { "this was" };
+                    session.messages.note(&format!("{done} task {task_id}"));
                 }
                 is_recorded
             }

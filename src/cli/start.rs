@@ -80,6 +80,7 @@ impl StartArgs {
             metadata: Map::new(),
             repositories: self.repositories.resolve()?,
             resumes: true,
+            lets_in: false,
             owner: self.pid.unwrap_or(by_default),
             init: self.init,
         };

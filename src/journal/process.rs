@@ -7,7 +7,7 @@ use rustix::process::{Pid, getppid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 /// Programs that only start others, and are gone while what they started goes on.
-const GIT: &str = "git";
+const WRAPPERS: [&str; 6] = ["git", "timeout", "env", "nice", "stdbuf", "setsid"];
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "fish", "ksh", "busybox"];
 /// Nobody is nested deeper than that.
 const MAX_ANCESTORS: usize = 32;
@@ -47,7 +47,7 @@ impl Process {
     }
 
     /// The process that a command of ours was called by: the nearest one above that is neither `git`, which runs us, nor
-    /// a shell that was started for this one command.
+    /// another wrapper, nor a shell that was started for this one command, or copied for a part of a script.
     pub fn caller() -> Self {
         let parent = getppid().map_or(1, |pid| pid.as_raw_nonzero().get().unsigned_abs());
         let mut pid = parent;
@@ -116,16 +116,22 @@ fn parent_of(pid: u32) -> Option<u32> {
 
 /// Whether the process is there only for what it runs.
 fn is_passing(pid: u32) -> bool {
-    let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let mut words = command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
-    let program = words.next().unwrap_or_default();
+    let command = command_of(pid);
+    let Some(program) = command.first() else { return false };
     let name = program.rsplit('/').next().unwrap_or_default();
-    let mut runs_one_command = || {
-        words
-            .next()
-            .is_some_and(|word| word.starts_with('-') && !word.starts_with("--") && word.contains('c'))
+    let runs_one_command = || {
+        let flag = command.get(1).map(String::as_str).unwrap_or_default();
+        flag.starts_with('-') && !flag.starts_with("--") && flag.contains('c')
     };
-    name == GIT || SHELLS.contains(&name) && runs_one_command()
+    // A part of a script in parentheses, or in `$(…)`, is a copy of its shell.
+    let is_part = || parent_of(pid).is_some_and(|parent| command_of(parent) == command);
+    WRAPPERS.contains(&name) || SHELLS.contains(&name) && (runs_one_command() || is_part())
+}
+
+fn command_of(pid: u32) -> Vec<String> {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = command.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -123,8 +123,12 @@ pub fn run_lost(
             Ok(Some(story)) if state_of(&story) == State::Lost => {
                 let fields = json!({ "status": Status::Failed, "error_message": LOST });
                 let at = story.last_heard_of().to_owned();
-                let finish = story.finish.unwrap_or(Finish { at, fields });
-                let closing = Closing { finish, looked: Vec::new(), only_if_lost: true };
+                let finish = story.finish.clone().unwrap_or(Finish { at, fields });
+                let known = story.repositories.iter().map(looks::unlooked);
+                let looked = Scribe::of(&story.start, finish.at.clone()).and_then(|mut scribe| {
+                    known.map(|event| scribe.event(event)).collect::<Result<Vec<_>>>()
+                });
+                let closing = Closing { finish, looked: looked.unwrap_or_default(), only_if_lost: true };
                 seal(context, &journals, &task_id, closing, best_effort, progress).transpose()
             }
             Ok(_) => None,

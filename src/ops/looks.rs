@@ -82,6 +82,19 @@ pub(super) fn at_end(
     Ok(Some(look))
 }
 
+/// A repository that a lost task worked in: how it was when the task last looked. What happened since need not be its
+/// work.
+pub(super) fn unlooked(worked: &Worked) -> Map<String, Value> {
+    let last = &worked.last;
+    object(json!({
+        "type": "repo_read",
+        "repo_id": last.repo_id,
+        "operation": "read",
+        "commit_hash": last.head,
+        "metadata": { "branch": last.branch, "head_before": worked.first.head, "looked_at_end": false },
+    }))
+}
+
 fn unreadable(before: &Baseline, error: &Error) -> Look {
     let event = json!({
         "type": "repo_read_error",

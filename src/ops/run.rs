@@ -102,6 +102,7 @@ pub fn run(
         repositories,
         owner: Owner::This,
         resumes: false,
+        lets_in: !strict,
         init: make_ledger,
     };
     let begun = opened.and_then(|ledger| match strict {
@@ -109,7 +110,12 @@ pub fn run(
         false => begin_somehow(context, &ledger, start, progress),
     });
     let begun = match begun {
-        Ok(started) => Some(started),
+        Ok(started) => {
+            if !started.found.is_empty() {
+                progress(Progress::Redacted(&Origin { source: None, line: None }, &started.found))?;
+            }
+            Some(started)
+        }
         Err(error) if strict || matches!(error, Error::Invalid(_)) => return Err(error),
         Err(error) => {
             progress(Progress::NoJournal(&error))?;

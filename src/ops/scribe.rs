@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::entry::parse::Invalid;
-use crate::entry::redact::Found;
+use crate::entry::redact::{Action, Found};
 use crate::entry::{Redactor, TaskId, validate};
 use crate::error::{Error, Result};
 use crate::journal::{Record, Start};
@@ -13,14 +13,16 @@ pub(super) struct Scribe {
     redactor: Redactor,
     /// When it happens, where nothing else is said.
     at: String,
+    /// What the policy blocks is redacted, and no more.
+    lets_in: bool,
     /// The secrets that were found.
     pub found: Vec<Found>,
 }
 
 impl Scribe {
     /// By the rules of a ledger.
-    pub fn new(redactor: Redactor, at: String) -> Self {
-        Self { redactor, at, found: Vec::new() }
+    pub fn new(redactor: Redactor, at: String, lets_in: bool) -> Self {
+        Self { redactor, at, lets_in, found: Vec::new() }
     }
 
     /// By the rules that the ledger had when the task began.
@@ -29,14 +31,21 @@ impl Scribe {
             Some(policy) => Redactor::with(policy).map_err(Error::Policy)?,
             None => Redactor::standard(),
         };
-        Ok(Self::new(redactor, at))
+        Ok(Self::new(redactor, at, false))
     }
 
     /// A part of an entry.
     pub fn part(&mut self, mut given: Value) -> Result<Value> {
-        let (found, refused) = self.redactor.entry(&mut given);
+        let (mut found, refused) = self.redactor.entry(&mut given);
+        let in_id = |found: &Found| matches!(found.pointer.as_str(), "/task_id" | "/supersedes");
+        if !self.lets_in || found.iter().any(in_id) {
+            refused?;
+        }
+        found
+            .iter_mut()
+            .filter(|_| self.lets_in)
+            .for_each(|found| found.action = found.action.min(Action::Redact));
         self.found.extend(found);
-        refused?;
         Ok(given)
     }
 

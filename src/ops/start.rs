@@ -43,6 +43,8 @@ pub struct StartOptions {
     pub owner: Owner,
     /// Take the task over also where it is the run of a command.
     pub resumes: bool,
+    /// What the policy blocks is redacted: what begins is not to be kept from its record.
+    pub lets_in: bool,
     /// Make the ledger where there is none.
     pub init: bool,
 }
@@ -80,10 +82,11 @@ pub fn run(context: &Context, options: StartOptions) -> Result<StartOutcome> {
 
 /// As [`run`], in an open ledger.
 pub(super) fn begin(context: &Context, ledger: &Ledger, options: StartOptions) -> Result<StartOutcome> {
-    let StartOptions { task_id, given, metadata, repositories, owner, resumes, .. } = options;
+    let StartOptions { task_id, given, metadata, repositories, owner, resumes, lets_in, .. } = options;
     let at = running::now(context);
     let policy = ledger.redaction_policy()?;
-    let mut scribe = Scribe::new(Redactor::with(&policy).map_err(Error::Policy)?, at.clone());
+    let redactor = Redactor::with(&policy).map_err(Error::Policy)?;
+    let mut scribe = Scribe::new(redactor, at.clone(), lets_in);
     let mut fields = scribe.whole(&task_id, given)?;
     check(&task_id, &at, &fields)?;
     fields.as_object_mut().map(|fields| fields.remove("task_id"));

@@ -362,6 +362,8 @@ fn a_rule_of_later_does_not_keep_a_task_from_ending_and_a_command_cannot_escape_
     let command = ["run", "--task-id", "t2", "--", "sh", "-c", "exit 3", "acme-77"];
     sandbox.audit(&command).exits(3).says("redacted acme");
     assert!(stored(&sandbox, "t2").to_string().contains("[redacted:acme]"));
+    let titled = ["run", "--task-id", "t3", "--title", "acme-2", "--", "true"];
+    sandbox.audit(&titled).exits(0).says("redacted acme at /title");
     let strict = [&["run", "--strict"], &command[1..]].concat();
     sandbox.audit(&strict).exits(125).says("the command was not run");
 }

@@ -40,3 +40,51 @@ fn where_the_journal_cannot_be_closed_the_end_is_recorded_all_the_same() {
     assert_eq!(sandbox.logged(&[]), ["t1"]);
     begin(&sandbox, "t2");
 }
+
+#[test]
+fn an_unknown_flag_is_no_command() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.audit(&["run", "--task-id", "t1", "--best-effort", "--", "true"]).exits(2).says("--best-effort");
+    assert_eq!(sandbox.logged(&[]), Vec::<String>::new());
+    let own = ["run", "--task-id", "t1", "echo", "--flag", "-x"];
+    assert_eq!(sandbox.audit(&own).exits(0).stdout, "--flag -x\n");
+}
+
+#[test]
+fn a_lost_task_keeps_the_repositories_that_it_worked_in() {
+    let (sandbox, other) = (Sandbox::beside_code(), Sandbox::with_code());
+    other.git(&["remote", "add", "origin", "https://example.com/acme/shop.git"]);
+    sandbox.start_lost("t1", &["--repo", other.path("").to_str().unwrap()]);
+    sandbox.audit(&["finish", "--lost"]).exits(0);
+    let found = sandbox.audit(&["log", "--repo-id", "example.com/acme/shop", "--count"]).exits(0).stdout;
+    assert_eq!(found, "1\n");
+    let entry = stored(&sandbox, "t1");
+    assert_eq!(entry["events"][1]["commit_hash"], other.git(&["rev-parse", "HEAD"]).trim());
+    assert_eq!(entry["events"][1]["metadata"]["looked_at_end"], false);
+}
+
+#[test]
+fn a_part_of_a_script_does_not_own_the_task_that_it_starts() {
+    let sandbox = Sandbox::beside_code();
+    let script = "id=$(git audit start t1 --json | sed 's/.*\"task_id\":\"\\([^\"]*\\).*/\\1/')
+        ( git audit start t2 >/dev/null; : )
+        timeout 60 git audit start t3 >/dev/null
+        git audit tasks --lost; echo $id";
+    let script = sandbox.input("script.sh", script);
+    let done = crate::sandbox::run(sandbox.command("sh").arg(script)).exits(0);
+    assert_eq!(done.stdout.trim(), "t1");
+}
+
+#[test]
+fn what_another_working_tree_shows_is_somebody_elses_work() {
+    let sandbox = Sandbox::beside_code();
+    let beside = sandbox.root().join("beside");
+    sandbox.git(&["worktree", "add", "--quiet", "-b", "theirs", beside.to_str().unwrap()]);
+    let commit = "git -c user.name=a -c user.email=a@b commit --quiet --allow-empty -m";
+    let script = format!("{commit} ours && cd {} && {commit} theirs", beside.display());
+    sandbox.audit(&["run", "--task-id", "t1", "--repo", ".", "--", "sh", "-c", &script]).exits(0);
+    let entry = stored(&sandbox, "t1");
+    let subjects: Vec<_> =
+        entry["artifacts"].as_array().unwrap().iter().map(|made| &made["summary"]).collect();
+    assert_eq!(subjects, ["ours"]);
+}

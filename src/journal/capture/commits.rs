@@ -79,7 +79,10 @@ pub(super) fn since(
     let known: HashSet<Oid> = then.tips.all().into_iter().chain(then.head).collect();
     // Where not all branches were remembered, one that is not known need not be new.
     let is_new = |name: &str| !then.tips.has_more || then.tips.tip(name).is_some();
-    let tips = now.tips.local().filter(|(name, _)| is_new(name)).map(|(_, tip)| tip);
+    // What is checked out in another working tree is somebody else's work.
+    let elsewhere = super::repository::checked_out_elsewhere(repository);
+    let tips = now.tips.local().filter(|(name, _)| is_new(name) && !elsewhere.contains(*name));
+    let tips = tips.map(|(_, tip)| tip);
     let tips: HashSet<Oid> =
         now.head.commit.into_iter().chain(tips).filter(|tip| !known.contains(tip)).collect();
     if then.tips.has_more {

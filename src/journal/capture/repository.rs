@@ -50,6 +50,20 @@ impl Head {
     }
 }
 
+/// The branches that other working trees of the repository show, by full name.
+pub(super) fn checked_out_elsewhere(repository: &Repository) -> HashSet<String> {
+    let common = repository.commondir();
+    let linked = std::fs::read_dir(common.join("worktrees")).into_iter().flatten();
+    let linked = linked.filter_map(|entry| Some(entry.ok()?.path()));
+    let others = linked.chain([common.to_owned()]).filter(|directory| !is_same(directory, repository.path()));
+    let heads = others.filter_map(|directory| std::fs::read_to_string(directory.join("HEAD")).ok());
+    heads.filter_map(|head| Some(head.strip_prefix("ref: ")?.trim_end().to_owned())).collect()
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.components().eq(other.components()) || one.canonicalize().ok() == other.canonicalize().ok()
+}
+
 /// The tips of the local and the remote-tracking branches, by full name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tips {

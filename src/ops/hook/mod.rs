@@ -170,6 +170,7 @@ fn start(context: &Context, task_id: TaskId, fields: Map<String, Value>) -> Resu
         repositories: Vec::new(),
         owner: Owner::Caller,
         resumes: true,
+        lets_in: true,
         init: false,
     };
     let StartOutcome { task_id, resumed, .. } = start::run(context, options)?;

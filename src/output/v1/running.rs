@@ -92,7 +92,7 @@ impl<'t> TasksAnswer<'t> {
 /// - `state`: `alive`, `lost`, `elsewhere`, `open` or `finishing`
 /// - `since`: when it began · `last`: when something was last heard of it
 /// - `pid`: the process that it belongs to, if any · `host`: the machine of that
-/// - `fields`: what is known of its entry · `events`, `artifacts`, `steps`: how many it has; where the task was named,
+/// - `fields`: what is known of its entry · `repositories`: those that it works in, by name · `events`, `artifacts`, `steps`: how many it has; where the task was named,
 ///   themselves
 #[derive(Debug, Serialize)]
 pub struct TaskAnswer<'t> {
@@ -103,6 +103,7 @@ pub struct TaskAnswer<'t> {
     pid: Option<u32>,
     host: Option<&'t str>,
     fields: &'t Value,
+    repositories: Vec<&'t str>,
     events: Items<'t>,
     artifacts: Items<'t>,
     steps: Items<'t>,
@@ -128,6 +129,7 @@ impl<'t> TaskAnswer<'t> {
             pid: story.owner.as_ref().map(|owner| owner.pid),
             host: story.owner.as_ref().map(|owner| owner.host.as_str()),
             fields: &story.start.fields,
+            repositories: story.repositories.iter().map(|worked| worked.last.repo_id.as_str()).collect(),
             events: items(&story.events),
             artifacts: items(&story.artifacts),
             steps: items(&story.steps),
