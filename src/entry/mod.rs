@@ -30,6 +30,7 @@ pub mod stats;
 pub mod task_id;
 pub mod text;
 pub mod time;
+pub mod url;
 pub mod validate;
 pub mod when;
 

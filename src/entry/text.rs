@@ -39,7 +39,43 @@ pub fn first_line(text: &str) -> &str {
 /// Cuts `text` to at most `max_bytes`, at a character boundary; a cut text ends in
 /// `... (truncated, total N bytes)`, which is inside the limit, so that cutting twice changes nothing.
 pub fn truncate(text: &str, max_bytes: usize) -> String {
-    truncate_of(text, max_bytes, text.len() as u64)
+    if text.len() <= max_bytes {
+        return text.to_owned();
+    }
+    // One that was cut before, and has grown since, says how long it was at first.
+    let (start, total_bytes) = cut_before(text).unwrap_or((text, 0));
+    truncate_of(start, max_bytes, total_bytes.max(text.len() as u64))
+}
+
+/// [`truncate`] for text that is redacted later, when it is cut already: between words, so that it cannot end in half a
+/// secret, which no rule would know. A word that is too long goes as a whole; beside characters that no token has, it
+/// ends, too.
+pub fn shorten(text: &str, max_bytes: usize) -> String {
+    shorten_of(text, max_bytes, text.len() as u64)
+}
+
+/// [`shorten`] for `text` that is only the beginning of one that has `total_bytes`.
+pub fn shorten_of(text: &str, max_bytes: usize, total_bytes: u64) -> String {
+    if total_bytes <= max_bytes as u64 {
+        return text.to_owned();
+    }
+    let note = note(total_bytes);
+    // What comes next may begin a word, too.
+    let fits = text.floor_char_boundary(max_bytes.saturating_sub(note.len()));
+    let next = text.ceil_char_boundary(fits + 1);
+    let ends_word = |character: char| character.is_whitespace() || !character.is_ascii();
+    let keep = text[..next].rfind(ends_word).unwrap_or(0);
+    format!("{}{note}", &text[..keep])
+}
+
+/// The beginning of a text that was cut, and how long the whole was.
+fn cut_before(text: &str) -> Option<(&str, u64)> {
+    let (start, number) = text.strip_suffix(" bytes)")?.rsplit_once("... (truncated, total ")?;
+    Some((start, number.parse().ok()?))
+}
+
+fn note(total_bytes: u64) -> String {
+    format!("... (truncated, total {total_bytes} bytes)")
 }
 
 /// [`truncate`] for `text` that is only the beginning of one that has `total_bytes`.
@@ -47,7 +83,7 @@ pub fn truncate_of(text: &str, max_bytes: usize, total_bytes: u64) -> String {
     if total_bytes <= max_bytes as u64 {
         return text.to_owned();
     }
-    let note = format!("... (truncated, total {total_bytes} bytes)");
+    let note = note(total_bytes);
     let keep = text.floor_char_boundary(max_bytes.saturating_sub(note.len()));
     format!("{}{note}", &text[..keep])
 }
@@ -70,5 +106,24 @@ mod tests {
         assert!(cut.ends_with("é... (truncated, total 12000 bytes)"));
         assert_eq!(truncate(&cut, 5 * 1024), cut);
         assert_eq!(truncate("short", 5), "short");
+        let grown = cut.replacen("éé", "[redacted:x]", 1);
+        assert!(truncate(&grown, 5 * 1024).ends_with("... (truncated, total 12000 bytes)"));
+    }
+
+    #[test]
+    fn what_is_redacted_later_is_cut_between_words() {
+        let note = |text: &str| format!("... (truncated, total {} bytes)", text.len());
+        for (start, rest) in [
+            ("one two", " three-four-five"),
+            ("one", "\nsecretsecretsecret"),
+            ("", "secretsecretsecretsecret"),
+            ("日本", "語secretsecretsecret"),
+            ("one-two-three", " four"),
+        ] {
+            let text = format!("{start}{rest}{}", "x".repeat(100));
+            let most = 13 + note(&text).len();
+            assert_eq!(shorten(&text, most), format!("{start}{}", note(&text)));
+        }
+        assert_eq!(shorten("short one", 9), "short one");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::running::RepositoryOption;
-use crate::entry::text::truncate;
+use crate::entry::text::shorten;
 use crate::error::{Error, Result};
 use crate::journal::capture::{self, Baseline, Changes, Commit, Limits};
 use crate::journal::story::Worked;
@@ -153,7 +153,7 @@ pub(super) fn commit_artifact(repo_id: &str, commit: &Commit) -> Map<String, Val
         "repo_id": repo_id,
         "ref_type": "commit",
         "ref_value": commit.id,
-        "summary": truncate(&commit.subject, MAX_SUMMARY_BYTES),
+        "summary": shorten(&commit.subject, MAX_SUMMARY_BYTES),
         "created_at": commit.committed_at,
         "metadata": {
             "author": commit.author,

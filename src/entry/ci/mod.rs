@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::text::truncate;
+use super::url::without_credentials;
 use super::{Digest, TaskId, task_id};
 
 mod providers;
@@ -16,7 +16,7 @@ pub use providers::{FACTS, PROVIDERS, Provider};
 
 /// Tells apart the jobs of a matrix, where the CI system itself gives them one name: part of the default task id.
 pub const INDEX: &str = "GIT_AUDIT_CI_INDEX";
-/// A value is a name, an id or an address; whatever is longer is somebody's game.
+/// A value is a name, an id or an address; whatever is longer is somebody's game, and as good as not set.
 const MAX_VALUE_BYTES: usize = 1024;
 
 /// A job of a CI system.
@@ -151,8 +151,8 @@ impl Variables<'_> {
     fn value(&self, name: &str) -> Option<String> {
         // Bitbucket writes its ids in braces.
         let value = self.0.get(name)?.trim().trim_matches(['{', '}']);
-        let says_something = !value.is_empty() && value != "false";
-        says_something.then(|| truncate(&without_credentials(value), MAX_VALUE_BYTES))
+        let says_something = !value.is_empty() && value != "false" && value.len() <= MAX_VALUE_BYTES;
+        says_something.then(|| without_credentials(value).into_owned())
     }
 }
 
@@ -163,15 +163,6 @@ fn names(text: &'static str) -> impl Iterator<Item = &'static str> {
 
 fn is_no(value: &str) -> bool {
     ["", "0", "false", "no", "off"].iter().any(|word| value.trim().eq_ignore_ascii_case(word))
-}
-
-/// An address without user, password, query and fragment, each of which may hold a token. Other text as it is.
-fn without_credentials(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
 }
 
 /// The number of a pull request, in whichever form it comes: `12`, `pr/12`, `refs/pull/12/merge`, `https://…/pull/12`.
@@ -300,15 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_lose_whatever_may_be_a_secret() {
-        for (given, kept) in [
-            ("https://user:pa@ss@host:8443/a@b/c?token=1#x", "https://host:8443/a@b/c"),
-            ("https://host", "https://host"),
-            ("git@host:a/b.git", "git@host:a/b.git"),
-            ("feature/a?b", "feature/a?b"),
-        ] {
-            assert_eq!(without_credentials(given), kept);
-        }
+    fn addresses_lose_whatever_may_be_a_secret_and_no_value_is_cut() {
+        let long = "x".repeat(MAX_VALUE_BYTES + 1);
+        let given =
+            [("GITHUB_REPOSITORY", "oauth2:secret@git.example.com:acme/shop"), ("RUNNER_NAME", &long)];
+        let ci = detect(&github().into_iter().chain(of(&given)).collect()).unwrap();
+        assert_eq!(ci.metadata["repository"], "git.example.com:acme/shop");
+        assert!(!ci.metadata.contains_key("runner"));
     }
 
     #[test]

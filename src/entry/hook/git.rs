@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::input::object;
-use crate::entry::text::{truncate, visible};
+use crate::entry::text::{shorten, visible};
+use crate::entry::url::without_credentials;
 
 /// The hooks that are understood, and whether git gives them something to read.
 pub const HOOKS: [(&str, bool); 5] = [
@@ -115,22 +116,7 @@ fn object_id(text: &str) -> Option<&str> {
 }
 
 fn line(text: &str) -> String {
-    truncate(&visible(text), MAX_TEXT_BYTES)
-}
-
-/// A remote's URL without who logs in, and without a query, which may hold a token. `git@host:path` is kept: a user
-/// without a password is no secret.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let authority = rest.split('/').next().unwrap_or_default();
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit() || byte == b']');
-    // A password with a slash in it, which should have been escaped.
-    let is_cut =
-        !authority.contains('@') && authority.rsplit_once(':').is_some_and(|(_, port)| !is_port(port));
-    let end = if is_cut { rest.len() } else { authority.len() };
-    let after_user = rest[..end].rfind('@').map_or(0, |at| at + 1);
-    format!("{scheme}://{}", &rest[after_user..])
+    shorten(&visible(text), MAX_TEXT_BYTES)
 }
 
 #[cfg(test)]
@@ -186,10 +172,5 @@ mod tests {
         assert_eq!((&event["type"], &event["status"]), (&"repo_push".into(), &"started".into()));
         // An unnamed remote is its URL.
         assert!(!told("pre-push", &[url, url], "").to_string().contains("s3cret"));
-        assert_eq!(without_credentials("git@example.com:shop.git"), "git@example.com:shop.git");
-        assert_eq!(without_credentials("ssh://a@b@example.com/x@y"), "ssh://example.com/x@y");
-        assert_eq!(without_credentials("https://u:p@example.com"), "https://example.com");
-        assert_eq!(without_credentials("https://u:p/w@example.com/x"), "https://example.com/x");
-        assert_eq!(without_credentials("https://[::1]:8080/x@y"), "https://[::1]:8080/x@y");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::entry::text::{truncate, visible};
+use crate::entry::text::{shorten, visible};
 
 /// The most bytes of a text that is kept, such as a title.
 const MAX_LINE_BYTES: usize = 200;
@@ -51,7 +51,7 @@ impl<'i> Input<'i> {
 
     /// A short text on one line: a name, a title.
     pub fn line(&self, key: &str) -> Option<String> {
-        self.text(key).map(|text| truncate(&visible(text), MAX_LINE_BYTES))
+        self.text(key).map(|text| shorten(&visible(text), MAX_LINE_BYTES))
     }
 
     /// One of a set of words that the agent chooses from. Anything else could be somebody's text.

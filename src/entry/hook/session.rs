@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::input::{Input, object};
 use super::{Action, Agent};
-use crate::entry::text::truncate;
+use crate::entry::text::shorten;
 use crate::entry::{Digest, Status, TaskId};
 
 /// The most bytes of an agent's id that become part of a task id as they are: two of them and a dot must fit.
@@ -53,7 +53,7 @@ impl<'i> Session<'i> {
     pub fn relative(&self, path: &str) -> String {
         let inside = |root: &&str| Path::new(path).strip_prefix(root).ok()?.to_str();
         let relative = self.roots.iter().find_map(inside).filter(|relative| !relative.is_empty());
-        truncate(relative.unwrap_or(path), MAX_PATH_BYTES)
+        shorten(relative.unwrap_or(path), MAX_PATH_BYTES)
     }
 
     /// The session begins, or is taken to have begun.
@@ -72,9 +72,9 @@ impl<'i> Session<'i> {
     }
 
     fn context(&self, worker_id: Option<&str>) -> Value {
-        let directory = self.roots.first().map(|root| truncate(root, MAX_PATH_BYTES));
+        let directory = self.roots.first().map(|root| shorten(root, MAX_PATH_BYTES));
         json!({
-            "session_id": truncate(self.id, MAX_PATH_BYTES),
+            "session_id": shorten(self.id, MAX_PATH_BYTES),
             "worktree_path": directory,
             "worker_id": worker_id,
         })

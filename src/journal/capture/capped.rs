@@ -1,6 +1,6 @@
-//! A text of lines of which only the beginning is kept, however long it gets.
+//! A text of lines of which only the first are kept, however long it gets.
 
-use crate::entry::text::truncate_of;
+use crate::entry::text::shorten_of;
 
 /// Lines, up to a limit of bytes.
 pub(super) struct Capped {
@@ -24,7 +24,7 @@ impl Capped {
 
     /// The text, with git-audit's note at its end if it was cut, and how long it would have been.
     pub fn finish(self) -> (String, u64) {
-        (truncate_of(&self.text, self.max_bytes, self.total_bytes), self.total_bytes)
+        (shorten_of(&self.text, self.max_bytes, self.total_bytes), self.total_bytes)
     }
 }
 

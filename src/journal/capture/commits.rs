@@ -10,11 +10,11 @@ use chrono::{DateTime, Utc};
 use git2::{ObjectType, Oid, Repository, Sort, Tree, TreeEntry};
 
 use super::patch_id;
-use super::repository::{Head, Tips};
+use super::repository::{Branches, Head, Tips};
 use super::worker::Until;
 use crate::entry::Timestamp;
 use crate::entry::message::Summary;
-use crate::entry::text::truncate;
+use crate::entry::text::shorten;
 
 /// The reason that git writes where a push from here moved a remote-tracking branch.
 const PUSHED: &str = "update by push";
@@ -65,7 +65,7 @@ pub(super) struct Then<'t> {
 /// Where it is now.
 pub(super) struct Now<'n> {
     pub head: &'n Head,
-    pub tips: &'n Tips,
+    pub branches: &'n Branches,
 }
 
 pub(super) fn since(
@@ -81,7 +81,7 @@ pub(super) fn since(
     let is_new = |name: &str| !then.tips.has_more || then.tips.tip(name).is_some();
     // What is checked out in another working tree is somebody else's work.
     let elsewhere = super::repository::checked_out_elsewhere(repository);
-    let tips = now.tips.local().filter(|(name, _)| is_new(name) && !elsewhere.contains(*name));
+    let tips = now.branches.local().filter(|(name, _)| is_new(name) && !elsewhere.contains(*name));
     let tips = tips.map(|(_, tip)| tip);
     let tips: HashSet<Oid> =
         now.head.commit.into_iter().chain(tips).filter(|tip| !known.contains(tip)).collect();
@@ -157,7 +157,7 @@ fn changes_ledger_only(commit: &git2::Commit<'_>) -> Result<bool, git2::Error> {
 
 pub(super) fn described(commit: &git2::Commit<'_>, patch_id: Option<String>) -> Commit {
     let author = commit.author();
-    let text = |bytes: &[u8]| truncate(&String::from_utf8_lossy(bytes), MAX_SUBJECT_BYTES);
+    let text = |bytes: &[u8]| shorten(&String::from_utf8_lossy(bytes), MAX_SUBJECT_BYTES);
     let committed_at =
         DateTime::<Utc>::from_timestamp(commit.time().seconds(), 0).unwrap_or(DateTime::UNIX_EPOCH);
     Commit {
@@ -212,7 +212,7 @@ fn moves(
     incomplete: &mut Vec<String>,
 ) -> Result<Vec<Move>, git2::Error> {
     let mut of_each = Vec::new();
-    for (name, tip) in now.tips.remote() {
+    for (name, tip) in now.branches.remote() {
         let before = then.tips.tip(name);
         if before == Some(tip) {
             continue;

@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 use commits::{Commits, Now, Then};
 use difference::{Difference, WorkingTree};
 use dirty::Dirty;
-use repository::{Head, Tips};
+use repository::{Branches, Head, Tips};
 use worker::Until;
 
 /// How much time a look may take, and how much it may say.
@@ -178,7 +178,7 @@ fn look_at_beginning(repository: &Repository, repo_id: Option<String>, until: Un
     let path = repository::root_of(repository);
     let head = Head::of(repository);
     let repo_id = repo_id.unwrap_or_else(|| repo_id::of(repository));
-    let tips = Tips::of(repository);
+    let tips = Branches::of(repository).tips();
     _ = sender.send(Part::Opened { path, repo_id, head: head.clone(), tips });
     let found = difference::working_tree(repository, &head, None, until);
     _ = sender
@@ -187,11 +187,12 @@ fn look_at_beginning(repository: &Repository, repo_id: Option<String>, until: Un
 
 fn look_again(repository: &Repository, then: &Baseline, limits: Limits, until: Until, sender: &Sender<Part>) {
     let head = Head::of(repository);
-    let tips = Tips::of(repository);
+    let branches = Branches::of(repository);
     let (path, repo_id) = (then.path.clone(), then.repo_id.clone());
-    _ = sender.send(Part::Opened { path, repo_id, head: head.clone(), tips: tips.clone() });
+    _ = sender.send(Part::Opened { path, repo_id, head: head.clone(), tips: branches.tips() });
     let head_then = then.head.as_deref().and_then(repository::parse_id);
-    let (before, now) = (Then { head: head_then, tips: &then.tips }, Now { head: &head, tips: &tips });
+    let (before, now) =
+        (Then { head: head_then, tips: &then.tips }, Now { head: &head, branches: &branches });
     let made = commits::since(repository, &before, &now, limits.commits, until.sooner(0.5));
     _ = sender.send(made.map_or_else(|error| missing("commits", &error), Part::Commits));
     let scanned = difference::working_tree(repository, &head, Some(limits), until);

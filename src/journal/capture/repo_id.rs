@@ -7,16 +7,18 @@ use std::path::{Component, Path, PathBuf};
 use git2::Repository;
 
 use super::repository::{Head, root_of};
-use crate::entry::text::{truncate, visible};
+use crate::entry::text::visible;
+use crate::entry::url::without_credentials;
 
-/// Far more than a host and a path need.
+/// Far more than a host and a path need. What is longer is not taken: cut, it could end in half a secret.
 const MAX_BYTES: usize = 500;
 
 /// From the URL of `origin`, else of the branch's own remote, else of the only remote there is (as git resolves it:
 /// `url.*.insteadOf` counts, since short forms mean nothing elsewhere); without a remote, the directory's name.
 pub(super) fn of(repository: &Repository) -> String {
     let id = remote_url(repository).and_then(|url| from_url(&url, &root_of(repository)));
-    truncate(&visible(&id.unwrap_or_else(|| directory_name(repository))), MAX_BYTES)
+    let id = id.filter(|id| id.len() <= MAX_BYTES).unwrap_or_else(|| directory_name(repository));
+    visible(&id)
 }
 
 fn remote_url(repository: &Repository) -> Option<String> {
@@ -52,8 +54,8 @@ fn directory_name(repository: &Repository) -> String {
 
 /// `host/path`, or the path of a local one, which may be relative to `root`. `None`: there is no telling.
 fn from_url(url: &str, root: &Path) -> Option<String> {
+    let url = without_credentials(url);
     if let Some((scheme, rest)) = url.split_once("://") {
-        let rest = rest.split(['?', '#']).next().unwrap_or_default();
         // A transport helper may stand before the scheme: `hg::https://…`.
         let scheme = scheme.rsplit("::").next().unwrap_or(scheme).to_ascii_lowercase();
         return if scheme == "file" {
@@ -69,19 +71,12 @@ fn from_url(url: &str, root: &Path) -> Option<String> {
     }
     match url.split_once(':') {
         Some((before, path)) if !before.contains('/') => scp_like(before, path),
-        _ => local(Path::new(url), root),
+        _ => local(Path::new(&*url), root),
     }
 }
 
 fn remote(scheme: &str, rest: &str) -> Option<String> {
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let (mut host, mut path) = (after_at(authority), path);
-    let port_of = |host: &str| split_port(host).1.map(str::to_owned);
-    let is_number = |port: &String| port.bytes().all(|byte| byte.is_ascii_digit());
-    // A password with a slash in it: what looks like the host is its beginning.
-    if port_of(host).is_some_and(|port| !is_number(&port)) && path.contains('@') {
-        (host, path) = after_at(path).split_once('/').unwrap_or((after_at(path), ""));
-    }
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let usual = match scheme.rsplit('+').next() {
         Some("ssh") => "22",
         Some("https") => "443",
@@ -96,13 +91,7 @@ fn remote(scheme: &str, rest: &str) -> Option<String> {
 
 /// `user@host:path`, also `[host:port]:path`.
 fn scp_like(before: &str, path: &str) -> Option<String> {
-    // `user:password@host:path` is not this form, but a password must not become part of a path either.
-    let first = path.split('/').next().unwrap_or_default();
-    if let Some((_, rest)) = first.rfind('@').map(|at| path.split_at(at + 1)) {
-        let (host, path) = rest.split_once([':', '/']).unwrap_or((rest, ""));
-        return joined(host, None, path);
-    }
-    let host = after_at(before);
+    let host = before.rfind('@').map_or(before, |at| &before[at + 1..]);
     if let Some(inside) = host.strip_prefix('[') {
         // The brackets hold a colon, at which the text was cut.
         let (rest, path) = path.split_once("]:")?;
@@ -112,10 +101,6 @@ fn scp_like(before: &str, path: &str) -> Option<String> {
         return joined(name, port.filter(|port| *port != "22"), path);
     }
     joined(host, None, path)
-}
-
-fn after_at(text: &str) -> &str {
-    text.rfind('@').map_or(text, |at| &text[at + 1..])
 }
 
 /// `host:port`, where the host may be an address in brackets.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use git2::{Oid, Repository};
 use serde::{Deserialize, Serialize};
 
+use crate::entry::Digest;
 use crate::error::Result;
 use crate::ledger::open_any;
 
@@ -15,6 +16,7 @@ const HEADS: &str = "refs/heads/";
 pub(super) const REMOTES: &str = "refs/remotes/";
 /// The most branches whose tips are remembered.
 const MAX_TIPS: usize = 4_096;
+const DIGEST_BYTES: usize = 8;
 
 /// Opens the repository at `path` or above it.
 pub(super) fn discover(path: &Path, ceilings: &[PathBuf]) -> Result<Repository> {
@@ -64,39 +66,29 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one.components().eq(other.components()) || one.canonicalize().ok() == other.canonicalize().ok()
 }
 
-/// The tips of the local and the remote-tracking branches, by full name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tips {
-    branches: BTreeMap<String, String>,
-    /// There are more branches than are remembered.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_more: bool,
+/// The local and the remote-tracking branches by full name, and their tips.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Branches {
+    tips: BTreeMap<String, Oid>,
+    /// There are more than are looked at.
+    has_more: bool,
 }
 
-impl Tips {
+impl Branches {
     pub fn of(repository: &Repository) -> Self {
-        let mut tips = Self::default();
+        let mut found = Self::default();
         for glob in ["refs/heads/*", "refs/remotes/*"] {
             let Ok(references) = repository.references_glob(glob) else { continue };
             for reference in references.map_while(std::result::Result::ok) {
                 let (Ok(name), Some(tip)) = (reference.name(), reference.target()) else { continue };
-                if tips.branches.len() == MAX_TIPS {
-                    tips.has_more = true;
-                    return tips;
+                if found.tips.len() == MAX_TIPS {
+                    found.has_more = true;
+                    return found;
                 }
-                tips.branches.insert(name.to_owned(), tip.to_string());
+                found.tips.insert(name.to_owned(), tip);
             }
         }
-        tips
-    }
-
-    /// Where a branch was.
-    pub fn tip(&self, name: &str) -> Option<Oid> {
-        self.branches.get(name).and_then(|tip| Oid::from_str_ext(tip, format_of(tip)).ok())
-    }
-
-    pub fn all(&self) -> HashSet<Oid> {
-        self.branches.keys().filter_map(|name| self.tip(name)).collect()
+        found
     }
 
     pub fn local(&self) -> impl Iterator<Item = (&str, Oid)> {
@@ -107,10 +99,41 @@ impl Tips {
         self.under(REMOTES)
     }
 
-    fn under<'t>(&'t self, prefix: &'t str) -> impl Iterator<Item = (&'t str, Oid)> {
-        let names = self.branches.keys().filter(move |name| name.starts_with(prefix));
-        names.filter_map(|name| Some((name.as_str(), self.tip(name)?)))
+    fn under(&self, prefix: &'static str) -> impl Iterator<Item = (&str, Oid)> {
+        let branches = self.tips.iter().map(|(name, tip)| (name.as_str(), *tip));
+        branches.filter(move |(name, _)| name.starts_with(prefix))
     }
+
+    /// What is remembered of them.
+    pub fn tips(&self) -> Tips {
+        let tips = self.tips.iter().map(|(name, tip)| (digest_of(name), tip.to_string()));
+        Tips { branches: tips.collect(), has_more: self.has_more }
+    }
+}
+
+/// Where the branches were. Their names are only compared, so no name goes into the journal: each is a digest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tips {
+    branches: BTreeMap<String, String>,
+    /// There were more branches than are remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_more: bool,
+}
+
+impl Tips {
+    /// Where the branch of that full name was.
+    pub fn tip(&self, name: &str) -> Option<Oid> {
+        self.branches.get(&digest_of(name)).and_then(|tip| parse_id(tip))
+    }
+
+    pub fn all(&self) -> HashSet<Oid> {
+        self.branches.values().filter_map(|tip| parse_id(tip)).collect()
+    }
+}
+
+/// Enough to tell thousands of names apart.
+fn digest_of(name: &str) -> String {
+    Digest::of(name.as_bytes()).as_bytes()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How the repository hashes, by the length of an id.
