@@ -1,15 +1,24 @@
-//! Command lines: what a rule finds in an argument, and what only the flag before it tells.
+//! Command lines: what a rule finds in an argument, and what only the words before it tell. An argument may be a command
+//! line itself, as that of `sh -c` is.
+
+use std::ops::Range;
 
 use serde_json::Value;
 
 use super::named::Named;
+use super::scan::Span;
 use super::{Found, Redactor};
 
+/// How deep command lines are looked for in command lines.
+const MAX_DEPTH: usize = 3;
+/// Words after which the name of a setting comes, and then its value.
+const SETTERS: [&str; 3] = ["set", "config", "configure"];
+
 /// Flags that take a secret with certain programs, or their commands, only.
-const FLAGS: [Flag; 10] = [
+const FLAGS: [Flag; 15] = [
     Flag {
         programs: &["curl", "http", "https", "xh"],
-        flags: &["-u", "-a", "--user", "--proxy-user", "--auth"],
+        flags: &["-u", "-U", "-a", "--user", "--proxy-user", "--auth"],
         is_pair: true,
     },
     Flag { programs: &["wget"], flags: &["--http-user"], is_pair: true },
@@ -18,7 +27,17 @@ const FLAGS: [Flag; 10] = [
         flags: &["-p"],
         is_pair: false,
     },
-    Flag { programs: &["sshpass"], flags: &["-p"], is_pair: false },
+    Flag { programs: &["sshpass", "twine", "7z", "7za"], flags: &["-p"], is_pair: false },
+    Flag {
+        programs: &["ldapsearch", "ldapadd", "ldapmodify", "ldapdelete", "ldapwhoami"],
+        flags: &["-w"],
+        is_pair: false,
+    },
+    Flag { programs: &["ldappasswd"], flags: &["-w", "-a", "-s"], is_pair: false },
+    Flag { programs: &["ssh-keygen"], flags: &["-N", "-P"], is_pair: false },
+    // gh secret set
+    Flag { programs: &["secret"], flags: &["-b", "--body"], is_pair: false },
+    Flag { programs: &["mysqlimport", "mysqlcheck", "mysqlsh"], flags: &["-p"], is_pair: false },
     Flag { programs: &["redis-cli"], flags: &["-a"], is_pair: false },
     // docker, podman, helm registry
     Flag { programs: &["login"], flags: &["-p"], is_pair: false },
@@ -45,43 +64,128 @@ enum Expected {
 
 /// The arguments without their secrets.
 pub(super) fn redact(redactor: &Redactor, arguments: &[String]) -> (Vec<String>, Vec<Found>) {
-    let mut expected = None;
-    let mut kept = Vec::with_capacity(arguments.len());
+    let words: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut told = told(redactor, &words);
     let mut found = Vec::new();
+    let mut kept = Vec::with_capacity(arguments.len());
     for (index, argument) in arguments.iter().enumerate() {
-        let known = FLAGS.iter().filter(|flag| arguments[..index].iter().any(|before| flag.is_of(before)));
-        let (name, value) = split(argument, known.clone());
-        let (text, more) = match (name, expected.take()) {
-            (None, Some(what)) => one(redactor, argument, value, Some(what)),
-            (None, None) => one(redactor, argument, value, None),
-            (Some(flag), _) => {
-                let of_program = known.clone().find(|known| known.flags.contains(&flag));
-                let what = match of_program {
-                    Some(known) if known.is_pair => Some(Expected::Pair),
-                    Some(_) => Some(Expected::Password),
-                    None => Named::of_flag(flag).map(Expected::Value),
-                };
-                if value.is_empty() {
-                    expected = what;
-                }
-                one(redactor, argument, value, what)
-            }
-        };
+        let (text, more) = one(redactor, argument, std::mem::take(&mut told[index]));
         found.extend(more.into_iter().map(|found| Found { pointer: format!("/{index}"), ..found }));
         kept.push(text);
     }
     (kept, found)
 }
 
-impl Flag {
-    fn is_of(&self, argument: &str) -> bool {
-        let name = argument.rsplit('/').next().unwrap_or(argument);
-        self.programs.contains(&name)
+/// One argument, in which the words before it tell of these secrets.
+fn one(redactor: &Redactor, argument: &str, told: Vec<Span>) -> (String, Vec<Found>) {
+    let value =
+        if argument.starts_with('-') { argument.split_once('=').map(|(_, value)| value) } else { None };
+    let value = value.unwrap_or(argument);
+    if let Some((kept, found)) = json(redactor, value) {
+        return (format!("{}{kept}", &argument[..argument.len() - value.len()]), found);
+    }
+    let mut spans = redactor.spans(argument);
+    spans.extend(redactor.keyed_spans(argument));
+    spans.extend(told);
+    spans.extend(within(redactor, argument, MAX_DEPTH));
+    let (kept, found) = redactor.replace(argument, spans);
+    (kept.into_owned(), found)
+}
+
+/// What the words of an argument tell, if it is a command line.
+fn within(redactor: &Redactor, argument: &str, depth: usize) -> Vec<Span> {
+    let places = words_of(argument);
+    if places.len() < 2 || depth == 0 {
+        return Vec::new();
+    }
+    let words: Vec<_> = places.iter().map(|place| &argument[place.clone()]).collect();
+    let told = told(redactor, &words);
+    let shifted = |span: Span, by: usize| Span { range: span.range.start + by..span.range.end + by, ..span };
+    let mut spans = Vec::new();
+    for ((place, word), told) in places.iter().zip(words).zip(told) {
+        let inside = told.into_iter().chain(within(redactor, word, depth - 1));
+        spans.extend(inside.map(|span| shifted(span, place.start)));
+    }
+    spans
+}
+
+/// For each word of a command line, the secrets that the words before it tell.
+fn told(redactor: &Redactor, words: &[&str]) -> Vec<Vec<Span>> {
+    let mut known: Vec<&Flag> = Vec::new();
+    let (mut has_setter, mut has_vault) = (false, false);
+    // What the next word is, and the next one that is no flag.
+    let (mut next, mut next_plain) = (None, None);
+    let mut told = Vec::with_capacity(words.len());
+    for word in words {
+        let (name, value) = split(word, &known);
+        let expected = match name {
+            None => next.take().or_else(|| next_plain.take()),
+            Some(flag) => {
+                let of_program = known.iter().find(|known| known.flags.contains(&flag));
+                let expected = match of_program {
+                    Some(known) if known.is_pair => Some(Expected::Pair),
+                    Some(_) => Some(Expected::Password),
+                    None => Named::of_flag(flag).map(Expected::Value),
+                };
+                next = expected.filter(|_| value.is_empty());
+                expected
+            }
+        };
+        told.push(expected.and_then(|expected| expected.span(redactor, word, value)).into_iter().collect());
+        if name.is_none() && expected.is_none() {
+            let program = program_of(word);
+            // In a sentence, the word alone is about passwords.
+            let is_name = has_setter && word.contains(['_', '-', '.', ':']) && !word.contains([' ', '=']);
+            next_plain = match Named::of(word) {
+                Some(named) if is_name => Some(Expected::Value(named)),
+                _ if has_vault && program == "login" => Some(Expected::Password),
+                _ => next_plain,
+            };
+            has_vault |= program == "vault";
+            has_setter |= SETTERS.contains(&program);
+            let new = FLAGS.iter().filter(|flag| flag.programs.contains(&program));
+            known.extend(
+                new.filter(|new| !known.iter().any(|known| std::ptr::eq(*known, *new))).collect::<Vec<_>>(),
+            );
+        }
+    }
+    told
+}
+
+impl Expected {
+    /// The secret in `word`, which ends in `value`.
+    fn span(self, redactor: &Redactor, word: &str, value: &str) -> Option<Span> {
+        let mut begin = word.len() - value.len();
+        let mut secret = value;
+        if let Some(quote) = secret.chars().next().filter(|first| matches!(first, '"' | '\''))
+            && let Some(inside) = secret[1..].strip_suffix(quote)
+        {
+            (begin, secret) = (begin + 1, inside);
+        }
+        let named = match self {
+            Self::Value(named) => named,
+            Self::Password => Named::Password,
+            Self::Pair => {
+                let (user, password) = secret.split_once(':')?;
+                // `-u 1000:1000`
+                if password.bytes().all(|byte| byte.is_ascii_digit()) && password.len() < 6 {
+                    return None;
+                }
+                (begin, secret) = (begin + user.len() + 1, password);
+                Named::Password
+            }
+        };
+        let span = redactor.named_span(secret, named)?;
+        Some(Span { range: span.range.start + begin..span.range.end + begin, ..span })
     }
 }
 
+fn program_of(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
 /// An argument's flag, if it is one, and its value: `--flag=value`, `-pvalue`, or the whole argument.
-fn split(argument: &str, known: impl Iterator<Item = &'static Flag>) -> (Option<&str>, &str) {
+fn split<'w>(argument: &'w str, known: &[&Flag]) -> (Option<&'w str>, &'w str) {
     if !argument.starts_with('-') || argument.len() < 2 {
         return (None, argument);
     }
@@ -90,38 +194,46 @@ fn split(argument: &str, known: impl Iterator<Item = &'static Flag>) -> (Option<
         return (Some(name), argument.get(name.len() + 1..).unwrap_or_default());
     }
     let short = argument.get(..2).unwrap_or(argument);
-    let is_known = known.into_iter().any(|flag| flag.flags.contains(&short));
+    let is_known = known.iter().any(|flag| flag.flags.contains(&short));
     let length = if is_known { 2 } else { argument.len() };
     (Some(&argument[..length]), &argument[length..])
 }
 
-/// One argument, whose last part is `value`.
-fn one(redactor: &Redactor, argument: &str, value: &str, expected: Option<Expected>) -> (String, Vec<Found>) {
-    let before = argument.len() - value.len();
-    if let Some((kept, found)) = json(redactor, value) {
-        return (format!("{}{kept}", &argument[..before]), found);
+/// Where the words of a command line are, as a shell sees them; without the quotes around a whole word.
+fn words_of(line: &str) -> Vec<Range<usize>> {
+    let ends_word = |byte: u8| byte.is_ascii_whitespace() || b";|&()<>`".contains(&byte);
+    let bytes = line.as_bytes();
+    let mut words = Vec::new();
+    let mut place = 0;
+    while place < bytes.len() {
+        let start = place;
+        let mut quote = None;
+        while place < bytes.len() && (quote.is_some() || !ends_word(bytes[place])) {
+            match (bytes[place], quote) {
+                (b'\\', None | Some(b'"')) => place += 1,
+                (byte, Some(open)) if byte == open => quote = None,
+                (byte @ (b'"' | b'\''), None) => quote = Some(byte),
+                _ => {}
+            }
+            place += 1;
+        }
+        let end = place.min(bytes.len());
+        if start < end {
+            words.push(without_quotes(line, start..end));
+        }
+        place += 1;
     }
-    let mut spans = redactor.spans(argument);
-    spans.extend(redactor.keyed_spans(argument));
-    let named = match expected {
-        None => None,
-        Some(Expected::Value(named)) => redactor.named_span(value, named),
-        Some(Expected::Password) => redactor.named_span(value, Named::Password),
-        Some(Expected::Pair) => value.split_once(':').and_then(|(user, password)| {
-            let mut span = redactor.named_span(password, Named::Password)?;
-            // `-u 1000:1000`
-            let is_number = password.bytes().all(|byte| byte.is_ascii_digit()) && password.len() < 6;
-            let shift = user.len() + 1;
-            span.range = span.range.start + shift..span.range.end + shift;
-            (!is_number).then_some(span)
-        }),
-    };
-    spans.extend(named.map(|mut span| {
-        span.range = span.range.start + before..span.range.end + before;
-        span
-    }));
-    let (kept, found) = redactor.replace(argument, spans);
-    (kept.into_owned(), found)
+    words
+}
+
+/// `range` of `line` without the quotes around all of it.
+fn without_quotes(line: &str, range: Range<usize>) -> Range<usize> {
+    let word = &line[range.clone()];
+    let is_quoted = ['"', '\''].iter().any(|quote| {
+        let inside = word.strip_prefix(*quote).and_then(|word| word.strip_suffix(*quote));
+        inside.is_some_and(|inside| !inside.contains(*quote))
+    });
+    if is_quoted { range.start + 1..range.end - 1 } else { range }
 }
 
 /// An argument that is JSON, such as that of `--metadata`.

@@ -1,14 +1,14 @@
 //! Base64 in a text: runs that may hide a secret, and what they decode to.
 //!
-//! Whatever is glued to the front of a run shifts it, so each run is decoded from four beginnings. Lines that a tool
-//! has wrapped are one run.
+//! Whatever is glued to the front of a run shifts it, so each run is decoded from four beginnings. Lines that were
+//! wrapped, which makes all but the first and the last one equally long, are one run.
 
 use std::ops::Range;
 
 /// Shorter runs hide no secret worth the time.
 const MIN_SYMBOLS: usize = 16;
-/// Tools wrap at 64 or 76 columns. A shorter line ends the run.
-const MIN_LINE: usize = 56;
+/// Tools wrap at 64 or 76 columns, people at fewer. A shorter line ends the run.
+const MIN_LINE: usize = 20;
 const NO_SYMBOL: u8 = 0xff;
 
 /// The value of each symbol, in both alphabets.
@@ -33,15 +33,19 @@ pub(super) fn for_each_run(text: &[u8], visit: &mut dyn FnMut(Range<usize>, &[u8
     let mut place = 0;
     while place < text.len() {
         let start = place;
+        let mut widths = Vec::new();
         loop {
             let line_start = place;
             while is_symbol(place) {
                 place += 1;
             }
             let next = place + line_break(&text[place..]);
-            if next == place || place - line_start < MIN_LINE || !is_symbol(next) {
+            let width = place - line_start;
+            let is_wrapped = width >= MIN_LINE && widths.get(1).is_none_or(|usual| *usual == width);
+            if next == place || !is_wrapped || !is_symbol(next) {
                 break;
             }
+            widths.push(width);
             place = next;
         }
         let run = &text[start..place];
@@ -70,13 +74,16 @@ fn push_values(run: &[u8], values: &mut Vec<u8>) {
     }
 }
 
-/// The length of the line break that `text` begins with, also one that is written as an escape.
+/// The length of the line break that `text` begins with, also one that is written as an escape, and of the indentation
+/// after it.
 fn line_break(text: &[u8]) -> usize {
     let breaks = ["\r\n", "\n", "\\r\\n", "\\n"];
     if !matches!(text.first(), Some(b'\r' | b'\n' | b'\\')) {
         return 0;
     }
-    breaks.iter().find(|found| text.starts_with(found.as_bytes())).map_or(0, |found| found.len())
+    let Some(found) = breaks.iter().find(|found| text.starts_with(found.as_bytes())) else { return 0 };
+    let indentation = text[found.len()..].iter().take_while(|byte| matches!(byte, b' ' | b'\t'));
+    found.len() + indentation.count()
 }
 
 /// Decodes from the symbol `shift` on.

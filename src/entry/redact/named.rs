@@ -10,15 +10,17 @@ pub(super) enum Named {
     Authorization,
     /// A secret, whatever it looks like.
     Password,
+    /// The same, if it is no number: tests pass, too.
+    Pass,
     /// A secret, if it looks like one.
     Secret,
 }
 
 /// The last letters of all names below.
-const ENDS: [&str; 13] =
-    ["ord", "swd", "pwd", "ase", "ode", "key", "ret", "ken", "ing", "ial", "als", "uth", "ion"];
+const ENDS: [&str; 14] =
+    ["ord", "swd", "pwd", "ase", "ode", "key", "ret", "ken", "ing", "ial", "als", "uth", "ion", "ass"];
 /// No name below is longer.
-const MAX_NAME: usize = 16;
+const MAX_NAME: usize = 17;
 /// How the names end, without what separates their words.
 const PASSWORDS: [&str; 34] = [
     "password",
@@ -59,6 +61,30 @@ const PASSWORDS: [&str; 34] = [
 /// What comes before the secret in an `Authorization` header.
 const SCHEMES: [&str; 7] = ["bearer", "basic", "token", "apikey", "bot", "digest", "negotiate"];
 const SECRETS: [&str; 5] = ["secret", "token", "credential", "credentials", "auth"];
+/// Ends of names that promise nothing, although the end of theirs would.
+const HARMLESS: [&str; 16] = [
+    "idempotencytoken",
+    "pagetoken",
+    "nexttoken",
+    "synctoken",
+    "continuationtoken",
+    "cancellationtoken",
+    "bypass",
+    "compass",
+    "encompass",
+    "surpass",
+    "trespass",
+    "underpass",
+    "overpass",
+    "multipass",
+    "firstpass",
+    "secondpass",
+];
+/// The keys of an object under a name that stand for the value itself, as in `{"password": {"value": …}}`.
+pub(super) const VALUES: [&str; 11] =
+    ["value", "default", "plain", "plaintext", "text", "secret", "raw", "data", "current", "new", "old"];
+/// A number under a name: shorter ones count or measure something.
+pub(super) const MIN_DIGITS: usize = 6;
 
 impl Named {
     /// What `name` promises, however its words are written.
@@ -73,19 +99,27 @@ impl Named {
             return None;
         }
         let letters = Letters::<MAX_NAME>::last_of(name);
+        if letters.are_harmless() {
+            return None;
+        }
         if letters.end_in("authorization") {
             return Some(Self::Authorization);
         }
         if PASSWORDS.iter().any(|end| letters.end_in(end)) {
             return Some(Self::Password);
         }
+        if letters.end_in("pass") {
+            return Some(Self::Pass);
+        }
         SECRETS.iter().any(|end| letters.end_in(end)).then_some(Self::Secret)
     }
 
     /// What a flag promises, such as `--token`: its value is the thing itself.
     pub fn of_flag(flag: &str) -> Option<Self> {
-        let letters = Letters::<5>::last_of(flag.as_bytes());
-        if ["token", "pass", "pat"].iter().any(|end| letters.end_in(end)) {
+        let letters = Letters::<MAX_NAME>::last_of(flag.as_bytes());
+        if letters.are_harmless() {
+            None
+        } else if ["token", "pass", "pat", "bearer"].iter().any(|end| letters.end_in(end)) {
             Some(Self::Password)
         } else {
             Self::of(flag)
@@ -96,7 +130,7 @@ impl Named {
     pub fn rule(self) -> &'static str {
         match self {
             Self::Authorization => AUTHORIZATION,
-            Self::Password => PASSWORD,
+            Self::Password | Self::Pass => PASSWORD,
             Self::Secret => SECRET,
         }
     }
@@ -105,7 +139,8 @@ impl Named {
     pub fn secret_in(self, value: &str) -> Option<usize> {
         match self {
             Self::Password => is_password_value(value.as_bytes()).then_some(0),
-            Self::Secret => is_random_value(value.as_bytes()).then_some(0),
+            Self::Pass => is_pass_value(value.as_bytes()).then_some(0),
+            Self::Secret => is_secret_value(value.as_bytes()).then_some(0),
             Self::Authorization => {
                 let scheme = value.split_once(' ').map(|(scheme, _)| scheme);
                 let is_known = |scheme: &&str| SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
@@ -129,12 +164,51 @@ fn named_before(candidate: &Candidate<'_>) -> Option<Named> {
 
 /// For matches of an assignment to a password.
 pub(super) fn is_password(candidate: &Candidate<'_>) -> bool {
-    named_before(candidate) == Some(Named::Password) && is_password_value(candidate.secret())
+    match named_before(candidate) {
+        Some(Named::Password) => is_password_value(candidate.secret()) && !is_amount(candidate),
+        Some(Named::Pass) => is_pass_value(candidate.secret()) && !is_verdict(candidate),
+        _ => false,
+    }
 }
 
 /// For matches of an assignment to what may be a secret.
 pub(super) fn is_secret(candidate: &Candidate<'_>) -> bool {
-    named_before(candidate) == Some(Named::Secret) && is_random_value(candidate.secret())
+    named_before(candidate) == Some(Named::Secret) && is_secret_value(candidate.secret())
+}
+
+/// For matches of a command line's flag and its value, and their like.
+pub(super) fn is_argument(candidate: &Candidate<'_>) -> bool {
+    let (text, start) = (candidate.text, candidate.matched.start);
+    let before = &text[start.saturating_sub(2 * MAX_NAME)..candidate.secret.start];
+    let flag = before.split(|byte| *byte == b' ').rfind(|word| word.starts_with(b"-")).unwrap_or_default();
+    !Letters::<MAX_NAME>::last_of(flag).are_harmless() && is_password_value(candidate.secret())
+}
+
+/// `password: 8 characters`
+fn is_amount(candidate: &Candidate<'_>) -> bool {
+    let value = candidate.secret();
+    let after = &candidate.text[candidate.secret.end..];
+    let goes_on = after.first() == Some(&b' ') && after.get(1).is_some_and(u8::is_ascii_alphabetic);
+    value.len() <= 3 && value.iter().all(u8::is_ascii_digit) && goes_on
+}
+
+/// `PASS: test_name`, as tests say it.
+fn is_verdict(candidate: &Candidate<'_>) -> bool {
+    let (text, start) = (candidate.text, candidate.matched.start);
+    let goes_before =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'"' | b'\'');
+    let is_bare = !text[..start].last().is_some_and(goes_before);
+    is_bare && !text[start..candidate.secret.start].contains(&b'=')
+}
+
+fn is_pass_value(value: &[u8]) -> bool {
+    is_password_value(value) && !value.iter().all(u8::is_ascii_digit)
+}
+
+/// Commit ids are written behind all kinds of words.
+fn is_secret_value(value: &[u8]) -> bool {
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    is_random_value(value) && !(value.len() == 40 && value.iter().all(is_hex))
 }
 
 /// The last letters of a name, in lower case, without what stands between words.
@@ -154,6 +228,10 @@ impl<const N: usize> Letters<N> {
         last
     }
 
+    fn are_harmless(&self) -> bool {
+        HARMLESS.iter().any(|end| self.end_in(end))
+    }
+
     fn are(&self, word: &str) -> bool {
         self.letters == word.as_bytes()
     }
@@ -169,7 +247,7 @@ mod tests {
 
     #[test]
     fn every_name_passes_the_first_look() {
-        for name in PASSWORDS.iter().chain(&SECRETS).chain(&["authorization"]) {
+        for name in PASSWORDS.iter().chain(&SECRETS).chain(&["authorization", "pass"]) {
             assert!(Named::of(name).is_some() && name.len() <= MAX_NAME, "{name}");
         }
     }
@@ -179,12 +257,22 @@ mod tests {
         for name in ["password", "DB_PASSWORD", "clientSecret", "X-Api-Key", "aws.secret-access key"] {
             assert_eq!(Named::of(name), Some(Named::Password), "{name}");
         }
-        for name in
-            ["password_policy", "passwordHash", "max_tokens", "key", "api_key_id", "secretName", "title"]
-        {
+        for name in [
+            "password_policy",
+            "passwordHash",
+            "max_tokens",
+            "key",
+            "api_key_id",
+            "secretName",
+            "title",
+            "bypass",
+        ] {
             assert_eq!(Named::of(name), None, "{name}");
         }
-        assert_eq!(Named::of("next_page_token"), Some(Named::Secret));
+        for name in ["next_page_token", "Idempotency-Token", "continuationToken"] {
+            assert_eq!((Named::of(name), Named::of_flag(name)), (None, None), "{name}");
+        }
+        assert_eq!(Named::of("smtp_pass"), Some(Named::Pass));
         assert_eq!(Named::of_flag("--token"), Some(Named::Password));
         assert_eq!(Named::of("Proxy-Authorization"), Some(Named::Authorization));
     }

@@ -79,8 +79,13 @@ pub(super) fn is_password_value(value: &[u8]) -> bool {
 /// For what stands before the `@` of a URL: `user:password`, or a token alone.
 pub(super) fn is_url_password(candidate: &Candidate<'_>) -> bool {
     let value = candidate.secret();
-    let is_user = candidate.text[candidate.matched.start..candidate.secret.start].ends_with(b"/");
-    if is_user {
+    let before = &candidate.text[candidate.matched.start..candidate.secret.start];
+    // `docker://image:1.2@sha256:…`, `http://[::1]:8080/@scope`
+    let is_digest = candidate.text[candidate.secret.end..].starts_with(b"@sha256:");
+    if is_digest || before.contains(&b'[') {
+        return false;
+    }
+    if before.ends_with(b"/") {
         return is_random_value(value) && !value.contains(&b'.');
     }
     // `https://host:8080/path@2`
@@ -134,7 +139,7 @@ fn is_word(value: &[u8]) -> bool {
     value.is_empty() || word.len() <= 14 && WORDS.binary_search(&lower(word).as_str()).is_ok()
 }
 
-const WORDS: [&str; 95] = [
+const WORDS: [&str; 102] = [
     "a",
     "absent",
     "accepted",
@@ -144,12 +149,14 @@ const WORDS: [&str; 95] = [
     "are",
     "argument",
     "as",
+    "at",
     "authentication",
     "be",
     "boolean",
     "can",
     "cannot",
     "changed",
+    "compat",
     "default",
     "denied",
     "disabled",
@@ -162,6 +169,7 @@ const WORDS: [&str; 95] = [
     "false",
     "field",
     "file",
+    "files",
     "flag",
     "for",
     "found",
@@ -175,7 +183,10 @@ const WORDS: [&str; 95] = [
     "is",
     "issued",
     "key",
+    "length",
     "masked",
+    "maximum",
+    "minimum",
     "missing",
     "must",
     "needed",
@@ -209,6 +220,7 @@ const WORDS: [&str; 95] = [
     "string",
     "succeeded",
     "success",
+    "systemd",
     "text",
     "that",
     "the",

@@ -48,23 +48,24 @@ pub(super) struct Keyword {
     pub is_exact: bool,
     /// Only where no letter or digit comes before it.
     pub begins_word: bool,
+    /// Only where something is assigned to it.
+    pub is_assigned: bool,
 }
 
 impl Keyword {
     fn built_in(text: &'static str) -> Self {
-        let (word, begins_word) = match text.strip_prefix('^') {
-            Some(word) => (word, true),
-            None => (text, false),
-        };
+        let word = text.trim_start_matches('^').trim_end_matches(":=");
         Self {
             text: Cow::Borrowed(word),
             is_exact: word.bytes().any(|byte| byte.is_ascii_uppercase()),
-            begins_word,
+            begins_word: text.starts_with('^'),
+            is_assigned: text.ends_with(":="),
         }
     }
 
     pub fn of_policy(text: &str) -> Self {
-        Self { text: Cow::Owned(text.to_ascii_lowercase()), is_exact: false, begins_word: false }
+        let text = Cow::Owned(text.to_ascii_lowercase());
+        Self { text, is_exact: false, begins_word: false, is_assigned: false }
     }
 
     /// Whether it stands at `place` in `text`.
@@ -75,8 +76,22 @@ impl Keyword {
         } else {
             found.eq_ignore_ascii_case(self.text.as_bytes())
         };
-        is_it && !(self.begins_word && place > 0 && text[place - 1].is_ascii_alphanumeric())
+        is_it
+            && !(self.begins_word && place > 0 && text[place - 1].is_ascii_alphanumeric())
+            && (!self.is_assigned || is_assigned(&text[place + found.len()..]))
     }
+}
+
+/// Whether `rest` of a text goes on as an assignment to the name before it does, at first sight: a quote, blanks, and what
+/// assigns.
+fn is_assigned(rest: &[u8]) -> bool {
+    let after = |skip: fn(&u8) -> bool, most: usize, text: &[u8]| {
+        text.iter().take(most).take_while(|byte| skip(byte)).count()
+    };
+    let rest = &rest[after(|byte| *byte == b'\\', rest.len(), rest)..];
+    let rest = &rest[after(|byte| matches!(byte, b'"' | b'\'' | b'`'), 1, rest)..];
+    let rest = &rest[after(u8::is_ascii_whitespace, 3, rest)..];
+    matches!(rest.first(), Some(b':' | b'=' | b'>' | b','))
 }
 
 /// A regular expression that is compiled when it is first needed.
@@ -97,6 +112,11 @@ impl Pattern {
             builder.unicode(is_unicode(&self.text)).size_limit(MAX_COMPILED_BYTES).build().ok()
         };
         self.compiled.get_or_init(compile).as_ref()
+    }
+
+    #[cfg(test)]
+    pub fn is_compiled(&self) -> bool {
+        self.compiled.get().is_some()
     }
 
     fn is_in(&self, text: &[u8]) -> bool {

@@ -2,7 +2,8 @@
 //! and they stand in what is recorded.
 //!
 //! A rule is tried only where one of its keywords occurs. A keyword with a capital is looked for as it stands, any
-//! other in every case; one that begins with `^` only at the start of a word. The secret is the first group of the
+//! other in every case; one that begins with `^` only at the start of a word; one that ends with `:=` only where something
+//! is assigned to it, so that prose, which is full of these words, costs nothing. The secret is the first group of the
 //! pattern that took part, else the whole match. No pattern may look further ahead than its match reaches, or the time
 //! would grow with the square of the text; `a_hostile_text_takes_linear_time` tries.
 
@@ -185,10 +186,13 @@ pub(super) const KNOWN_FORMS: &[BuiltIn] = &[
     },
     BuiltIn {
         id: "npm-token",
-        what: "npm: access tokens",
-        keywords: &["npm_"],
+        what: "npm: access tokens, and `_auth` in its settings",
+        keywords: &["npm_", "_auth:=", "_authtoken:="],
         needs: "",
-        patterns: &["npm_[0-9A-Za-z]{36,}"],
+        patterns: &[
+            "npm_[0-9A-Za-z]{36,}",
+            r#"_auth(?:Token)?["']?[ \t]{0,3}=[ \t]{0,3}["']?([0-9A-Za-z+/=_.-]{6,})"#,
+        ],
         accept: plausible::is_not_readable,
     },
     BuiltIn {
@@ -220,7 +224,10 @@ pub(super) const KNOWN_FORMS: &[BuiltIn] = &[
         what: "Twilio: API keys, and auth tokens after the word",
         keywords: &["SK", "twilio"],
         needs: "",
-        patterns: &["SK[0-9a-fA-F]{32}", r"(?i)twilio[^\r\n]{0,60}?[^0-9A-Za-z]([0-9a-f]{32})"],
+        patterns: &[
+            "SK[0-9a-fA-F]{32}",
+            r"(?i)twilio[^\r\n]{0,60}?[^0-9A-Za-z]([0-9a-f]{32})(?:[^0-9A-Za-z]|$)",
+        ],
         accept: ALWAYS,
     },
     BuiltIn {
@@ -256,6 +263,54 @@ pub(super) const KNOWN_FORMS: &[BuiltIn] = &[
         accept: plausible::is_not_readable,
     },
     BuiltIn {
+        id: "databricks-token",
+        what: "Databricks: personal access tokens",
+        keywords: &["dapi"],
+        needs: "",
+        patterns: &["dapi[0-9a-f]{32}"],
+        accept: ALWAYS,
+    },
+    BuiltIn {
+        id: "fly-token",
+        what: "Fly.io: access tokens",
+        keywords: &["fm1r_", "fm1a_", "fm2_", "fo1_"],
+        needs: "",
+        patterns: &["(?:fm1[ar]|fm2|fo1)_[0-9A-Za-z+/=_-]{30,}"],
+        accept: plausible::is_not_readable,
+    },
+    BuiltIn {
+        id: "heroku-key",
+        what: "Heroku: API keys",
+        keywords: &["HRKU-"],
+        needs: "",
+        patterns: &["HRKU-[0-9A-Za-z_-]{30,}"],
+        accept: plausible::is_not_readable,
+    },
+    BuiltIn {
+        id: "alibaba-key",
+        what: "Alibaba Cloud: access key ids",
+        keywords: &["LTAI"],
+        needs: "",
+        patterns: &["LTAI[0-9A-Za-z]{12,}"],
+        accept: plausible::is_not_readable,
+    },
+    BuiltIn {
+        id: "shopify-token",
+        what: "Shopify: access tokens, shared secrets",
+        keywords: &["shpat_", "shpca_", "shppa_", "shpss_", "shptka_"],
+        needs: "",
+        patterns: &["shp(?:at|ca|pa|ss|tka)_[0-9A-Za-z]{24,}"],
+        accept: ALWAYS,
+    },
+    BuiltIn {
+        id: "doppler-token",
+        what: "Doppler: personal, service, CLI and audit tokens",
+        keywords: &["dp.pt.", "dp.st.", "dp.ct.", "dp.sa.", "dp.said.", "dp.scim.", "dp.audit."],
+        needs: "",
+        patterns: &[r"dp\.(?:pt|st|ct|sa|said|scim|audit)\.(?:[0-9a-z_-]{1,64}\.)?[0-9A-Za-z]{40,}"],
+        accept: ALWAYS,
+    },
+    BuiltIn {
         id: "jwt",
         what: "JSON Web Tokens, signed or encrypted",
         keywords: &["eyJ"],
@@ -269,7 +324,8 @@ pub(super) const KNOWN_FORMS: &[BuiltIn] = &[
         keywords: &["://", r":\/\/"],
         needs: "@",
         patterns: &[
-            r#":\\?/\\?/[^\s/@:"'<>\\]*:([^\s"'<>@]+(?:@[^\s"'<>@/?#]+)*)@"#,
+            // A password goes on behind an `@`, also one with a slash, if what comes between is no host with a dot or port.
+            r#":\\?/\\?/[^\s/@:"'<>\\]*:([^\s"'<>@]+(?:@(?:[^\s"'<>@/?#.:]+[/?#][^\s"'<>@:]*|[^\s"'<>@/?#]+))*)@"#,
             r#":\\?/\\?/([^\s/@:"'<>\\]{16,})@"#,
         ],
         accept: plausible::is_url_password,
@@ -277,14 +333,18 @@ pub(super) const KNOWN_FORMS: &[BuiltIn] = &[
 ];
 
 /// A name, a separator, a value: quoted, in escaped quotes, or bare. What the name says is looked up in [`super::named`].
-const ASSIGNMENT: &str = r#"(?i)(?:pass(?:word|wd|phrase|code)|pwd|secret|token|key|credentials?)(?:\\*["'`])?[ \t]{0,3}(?:=>|:=|={1,3}|:)[ \t]{0,3}(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'((?:[^'\\\r\n]|\\[^\r\n])+)|\\+["']([^"'\\\r\n]+)|([^\s"'`\\&;,<>]*[^\s"'`\\&;,<>)\]}]))"#;
+const ASSIGNMENT: &str = r#"(?i)(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|key|credentials?)(?:\\*["'`])?[ \t]{0,3}(?:=>|:=|={1,3}|:)[ \t]{0,3}(?:"((?:[^"\\\r\n]|\\[^\r\n])+)|'((?:[^'\\\r\n]|\\[^\r\n])+)|\\+["']([^"'\\\r\n]+)|([^\s"'`\\&;,<>]*[^\s"'`\\&;,<>)\]}]))"#;
+
+/// An element of XML, and its text.
+const ELEMENT: &str =
+    r"(?i)(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|key|credentials?)>([^<>\r\n]+)<\\?/";
 
 /// What only a name or its place tells to be secret. Where a known form fits, too, that one is named.
 pub(super) const NAMED: &[BuiltIn] = &[
     BuiltIn {
         id: AUTHORIZATION,
         what: "what follows `Authorization:` or `Bearer`; a value under such a key",
-        keywords: &["authorization", "bearer"],
+        keywords: &["authorization:=", "bearer"],
         needs: "",
         patterns: &[
             r#"(?i)authorization["'\\]{0,4}\s{0,3}[:=,]\s{0,3}["'\\]{0,4}(?:bearer|basic|token|apikey|bot|digest|negotiate)\s{1,3}([^\s"'\\,;<>]{4,})"#,
@@ -297,24 +357,29 @@ pub(super) const NAMED: &[BuiltIn] = &[
         id: PASSWORD,
         what: "what is assigned to `password`, `client_secret`, `api_key` and the like, in text, flags and JSON",
         keywords: &[
-            "password",
-            "passwd",
-            "passphrase",
-            "passcode",
-            "pwd",
-            "secret",
-            "token",
-            "key=",
-            "key:",
-            "key\"",
-            "key'",
-            "key\\",
-            "key =",
-            "key :",
+            "password:=",
+            "passwd:=",
+            "passphrase:=",
+            "passcode:=",
+            "pass:=",
+            "pwd:=",
+            "secret:=",
+            "token:=",
+            "key:=",
         ],
         needs: "",
-        patterns: &[ASSIGNMENT],
+        patterns: &[ASSIGNMENT, ELEMENT],
         accept: named::is_password,
+    },
+    BuiltIn {
+        id: "netrc",
+        what: "the passwords in `.netrc`",
+        keywords: &["machine ", "login ", "login\t"],
+        needs: "password",
+        patterns: &[
+            r#"(?:machine|login)[ \t]{1,8}\S{1,200}?(?:\s|\\+[nrt]){1,16}password(?:\s|\\+[nrt]){1,8}([^\s"'\\,;]+)"#,
+        ],
+        accept: plausible::is_password,
     },
     BuiltIn {
         id: "command-line",
@@ -326,24 +391,25 @@ pub(super) const NAMED: &[BuiltIn] = &[
             "-token ",
             "-key ",
             "-secret ",
+            "-bearer ",
             "password '",
             "identified by",
             "curl ",
         ],
         needs: "",
         patterns: &[
-            r#"(?i)-(?:password|passwd|passphrase|(?:api|secret|access|private)-key|client-secret|token) {1,3}["']?([^\s"'`\\&;,<>-][^\s"'`\\&;,<>]*)"#,
+            r#"(?i)-(?:password|passwd|passphrase|(?:api|secret|access|private)-key|client-secret|token|oauth2-bearer) {1,3}["']?([^\s"'`\\&;,<>-][^\s"'`\\&;,<>]*)"#,
             r"(?i)(?:password|identified by)\s{1,3}'([^'\r\n]+)",
             r#"(?i)curl[ \t][^\r\n|;]{0,100}?[ \t](?:-u|--user|--proxy-user)[ \t=]{0,3}["']?[^\s:"']+:([^\s"']+)"#,
         ],
-        accept: plausible::is_password,
+        accept: named::is_argument,
     },
     BuiltIn {
         id: SECRET,
         what: "what is assigned to `token`, `secret` or `credential`, if it looks random",
-        keywords: &["secret", "token", "credential"],
+        keywords: &["secret:=", "token:=", "credential:=", "credentials:="],
         needs: "",
-        patterns: &[ASSIGNMENT],
+        patterns: &[ASSIGNMENT, ELEMENT],
         accept: named::is_secret,
     },
 ];

@@ -105,6 +105,18 @@ fn planted() -> Vec<(&'static str, String, Vec<String>)> {
         whole("sendgrid-key", format!("S{}{}.{}", "G.", noise(22), noise(43))),
         whole("twilio-key", format!("S{}{}", "K", hex(32))),
         inside("twilio-key", "twilio auth: ", hex(32), ""),
+        inside("twilio-key", "twilio auth: ", hex(32), ", x"),
+        whole("databricks-token", format!("dap{}{}", "i", hex(32))),
+        whole("fly-token", format!("fm{}{}", "2_", noise(60))),
+        whole("heroku-key", format!("HRK{}{}", "U-AA", noise(58))),
+        whole("alibaba-key", format!("LTA{}{}", "I5t", noise(20))),
+        whole("shopify-token", format!("shpa{}{}", "t_", hex(32))),
+        whole("doppler-token", format!("dp.s{}{}", "t.dev.", noise(40))),
+        whole("doppler-token", format!("dp.p{}{}", "t.", noise(40))),
+        inside("npm-token", "//registry.example.com/:_auth=", "dXNlcjpwYXNz".into(), "\n"),
+        inside("netrc", "machine example.com login dev password ", "hunter2".into(), "\nmachine x"),
+        inside("netrc", "machine example.com\n  login dev\n  password ", "swordfish".into(), "\n"),
+        inside("url-password", "postgres://u:", "p@ss/word".into(), "@h"),
         whole("digitalocean-token", format!("dop_{}{}", "v1_", hex(64))),
         whole("docker-token", format!("dckr_{}{}", "pat_", noise(27))),
         whole("vault-token", format!("hv{}{}", "s.", noise(90))),
@@ -135,11 +147,20 @@ fn planted() -> Vec<(&'static str, String, Vec<String>)> {
         ("?api_key=", "a1b2c3", "&x=1"),
         ("aws_secret_access_key = ", "wJalrXUtnFEMIK7MDENGbPxRfiCY", ""),
         ("(password=", "hunter2", ")"),
+        ("DB_PASS=", "swordfish", "\n"),
+        ("PASS=", "swordfish", " x"),
+        ("smtp_pass: ", "hunter2", ""),
+        (r#"{"pass": ""#, "x y z", r#""}"#),
+        ("<password>", "x1", "</password>"),
+        ("<db:Password>", "swordfish", "</db:Password>"),
+        ("//registry.example.com/:_authToken=", "swordfish", "\n"),
+        (r#"{"db_password":"#, "12345678", "}"),
     ] {
         all.push(inside("password", before, secret.into(), after));
     }
     for (before, secret, after) in [
         ("tool --password ", "swordfish", " --host db"),
+        ("curl --oauth2-bearer ", "swordfish", " https://x"),
         ("ALTER USER app WITH PASSWORD '", "pw 1", "'"),
         ("curl -s -u bob:", "hunter2", " https://example.com"),
     ] {
@@ -217,6 +238,27 @@ fn lookalikes() -> Vec<String> {
         "docker run -u 1000:1000 image",
         "a.atlasv1.b",
         "GR1348941",
+        "docker://alpine:3.18@sha256:ad568ccc4533efa42cce874dcfaf6b7bf3c5c6ff89035c4cd800620a936b29f4",
+        "http://[::1]:8080/@scope/pkg",
+        "https://example.com/a@b, http://localhost:80/@scope",
+        "passwd: files systemd",
+        "password: 8 characters minimum",
+        "idempotency-token: 3f2b8c1e-7d4a-4f6b-9c2d-1e0f9a8b7c6d",
+        "list --page-token Ab3dE7gH1jK9mN5p --all",
+        "next_page_token: Ab3dE7gH1jK9mN5p",
+        "--- PASS: TestLogin (0.00s)",
+        "pass: 12, fail: 3",
+        "tests_pass=12",
+        "bypass=everything",
+        "<token>expired</token>",
+        "the machine takes a login with a password",
+        "dapi",
+        "HRKU-x",
+        "LTAI",
+        "dp.st.x",
+        "fm2_x",
+        "shpat_x",
+        "http_auth=basic",
     ]
     .map(str::to_owned)
     .into();
@@ -224,6 +266,8 @@ fn lookalikes() -> Vec<String> {
         hex(40),
         hex(64),
         format!("task-{}", hex(40)),
+        format!("twilio: fixed in {}", hex(40)),
+        format!("token: {}", hex(40)),
         "3f2b8c1e-7d4a-4f6b-9c2d-1e0f9a8b7c6d".into(),
     ]);
     all.extend([base64(b"the quick brown fox jumps over the lazy dog"), noise(60), "A".repeat(200)]);
@@ -294,9 +338,13 @@ fn base64_is_looked_into_once_wherever_it_begins() {
             }
         }
     }
-    let wrapped: Vec<_> = base64(planted()[0].1.as_bytes()).into_bytes();
-    let wrapped: Vec<_> = wrapped.chunks(76).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-    assert_eq!(redactor.text(&wrapped.join("\n")).0, "[redacted:private-key]");
+    let encoded = base64(planted()[0].1.as_bytes()).into_bytes();
+    for columns in [20, 32, 40, 64, 76] {
+        let lines: Vec<_> = encoded.chunks(columns).map(String::from_utf8_lossy).collect();
+        for separator in ["\n", "\r\n", "\\n", "\n    "] {
+            assert_eq!(redactor.text(&lines.join(separator)).0, "[redacted:private-key]", "{columns}");
+        }
+    }
 }
 
 #[test]
@@ -347,6 +395,39 @@ fn names_tell_what_values_are() {
 }
 
 #[test]
+fn a_name_tells_of_objects_and_numbers_under_it() {
+    let redactor = Redactor::standard();
+    let mut value = json!({
+        "password": {"value": "x1", "sensitive": true, "type": "string"}, "db_password": 12_345_678, "smtp_pass": "x1",
+        "client_secret": [{"current": "x1"}, 7], "pass": 12_345_678, "summary": {"pass": "yes", "value": "x"},
+    });
+    let before = value.clone();
+    redactor.value(&mut value);
+    let mark = "[redacted:password]";
+    let expected = json!({
+        "password": {"value": mark, "sensitive": true, "type": "string"}, "db_password": mark, "smtp_pass": mark,
+        "client_secret": [{"current": mark}, 7], "pass": 12_345_678, "summary": before["summary"],
+    });
+    assert_eq!(value, expected);
+}
+
+#[test]
+fn sentences_about_secrets_compile_no_pattern() {
+    let redactor = Redactor::standard();
+    for text in [
+        "token refreshed",
+        "the secret and the password were rotated, the passphrase was not",
+        "Authorization failed; a key is needed",
+        "all tests pass",
+    ] {
+        redactor.value(&mut json!({ "title": text, "token": text }));
+    }
+    let compiled =
+        redactor.rules().iter().filter(|rule| rule.patterns.iter().any(rule::Pattern::is_compiled));
+    assert_eq!(compiled.map(|rule| rule.id.as_ref()).collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
 fn keys_are_redacted_and_no_value_is_lost_for_it() {
     let (one, two) = (format!("gh{}{}", "p_", noise(36)), format!("gh{}{}x", "p_", noise(37)));
     let mut value = json!({ (&one): {"password": "x1"}, (&two): 2 });
@@ -380,6 +461,25 @@ fn a_command_line_loses_what_its_flags_say_is_secret() {
         (r#"record --metadata {"password":"x1"}"#, r#"record --metadata {"password":"[redacted:password]"}"#),
         (r#"record --metadata={"api_key":"x1"}"#, r#"record --metadata={"api_key":"[redacted:password]"}"#),
         ("record --title token --status failed", "record --title token --status failed"),
+        ("curl --oauth2-bearer x1 https://x", "curl --oauth2-bearer [redacted:password] https://x"),
+        ("mysql -u root -p hunter2", "mysql -u root -p [redacted:password]"),
+        ("sshpass -phunter2 ssh x", "sshpass -p[redacted:password] ssh x"),
+        ("twine upload -u x -p hunter2 dist", "twine upload -u x -p [redacted:password] dist"),
+        ("ldapsearch -x -w hunter2 -b dc=x", "ldapsearch -x -w [redacted:password] -b dc=x"),
+        ("vault login -no-print hunter2", "vault login -no-print [redacted:password]"),
+        (
+            "aws configure set aws_secret_access_key x1 --profile p",
+            "aws configure set aws_secret_access_key [redacted:password] --profile p",
+        ),
+        (
+            "npm config set //r.example.com/:_authToken x1",
+            "npm config set //r.example.com/:_authToken [redacted:password]",
+        ),
+        (
+            "list --page-token Ab3dE7gH1jK9 --idempotency-token x1",
+            "list --page-token Ab3dE7gH1jK9 --idempotency-token x1",
+        ),
+        ("kubectl -n set config get pods", "kubectl -n set config get pods"),
     ] {
         let (kept, _) = Redactor::standard().arguments(&line(given));
         assert_eq!(kept, line(expected));
@@ -388,6 +488,23 @@ fn a_command_line_loses_what_its_flags_say_is_secret() {
     let (kept, found) = Redactor::standard().arguments(&header);
     assert_eq!(kept[1], "Authorization: Bearer [redacted:authorization]");
     assert_eq!(found[0].pointer, "/1");
+}
+
+#[test]
+fn a_command_line_in_an_argument_is_one_too() {
+    let redactor = Redactor::standard();
+    for (given, expected) in [
+        ("mysql -phunter2 db && echo done", "mysql -p[redacted:password] db && echo done"),
+        ("cd /x; sshpass -p 'hunter2 x' ssh y", "cd /x; sshpass -p '[redacted:password]' ssh y"),
+        ("tool --password=\"a b\" | tee log", "tool --password=\"[redacted:password]\" | tee log"),
+        ("ssh host 'mysql -u root -p hunter2'", "ssh host 'mysql -u root -p [redacted:password]'"),
+        ("vault login x1", "vault login [redacted:password]"),
+        ("set password policy to strict", "set password policy to strict"),
+        ("it's \\ é 'unclosed", "it's \\ é 'unclosed"),
+    ] {
+        let line = ["sh", "-c", given].map(str::to_owned);
+        assert_eq!(redactor.arguments(&line).0[2], expected);
+    }
 }
 
 #[test]
@@ -402,7 +519,7 @@ fn a_hostile_text_takes_linear_time() {
         .iter()
         .chain(rules::NAMED)
         .flat_map(|rule| rule.keywords)
-        .map(|text| (*text).to_owned())
+        .map(|text| text.trim_start_matches('^').replace(":=", "="))
         .collect();
     let all: String = pieces.concat();
     pieces.extend(planted().into_iter().map(|(_, text, _)| text));
@@ -414,6 +531,11 @@ fn a_hostile_text_takes_linear_time() {
             "://a:b",
             "[redacted:",
             "password=ab[redacted:",
+            "password\\",
+            "token>",
+            "login x password",
+            "://a:b@c/",
+            "A\n ",
             "-----",
             "\\n",
             "eyJ.",

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::named::Named;
+use super::named::{MIN_DIGITS, Named, VALUES};
 use super::plausible::Candidate;
 use super::{Action, Found, Redactor};
 use crate::entry::parse::pointer_to;
@@ -60,12 +60,20 @@ impl Walk<'_> {
                     self.visit(item, &Path { parent: Some(path), token: &index.to_string() }, named);
                 }
             }
-            Value::Object(map) => self.object(map, path),
+            Value::Object(map) => self.object(map, path, named),
+            Value::Number(number) if named == Some(Named::Password) => {
+                let digits = number.to_string();
+                let kept = (digits.len() >= MIN_DIGITS).then(|| self.string(&digits, path, named)).flatten();
+                if let Some(kept) = kept {
+                    *value = Value::String(kept);
+                }
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    fn object(&mut self, map: &mut Map<String, Value>, path: &Path<'_>) {
+    /// An object, and what the name above it promises.
+    fn object(&mut self, map: &mut Map<String, Value>, path: &Path<'_>, above: Option<Named>) {
         let paired = paired_name(map);
         let mut renamed = Vec::new();
         for (key, value) in map.iter_mut() {
@@ -75,9 +83,10 @@ impl Walk<'_> {
                 self.tell(found, &inner);
             }
             let named = match value {
-                Value::String(_) if key == "value" && paired.is_some() => paired,
-                Value::String(_) | Value::Array(_) => Named::of(key),
-                _ => None,
+                Value::Null | Value::Bool(_) => None,
+                _ if key == "value" && paired.is_some() => paired,
+                _ if VALUES.contains(&key.as_str()) && above.is_some() => above,
+                _ => Named::of(key),
             };
             self.visit(value, &inner, named);
             if kept != *key {
@@ -145,7 +154,7 @@ impl Walk<'_> {
 
 /// What the `name` of `{"name": "DB_PASSWORD", "value": …}` promises.
 fn paired_name(map: &Map<String, Value>) -> Option<Named> {
-    map.get("value")?.as_str()?;
+    map.get("value")?;
     let name = map.get("name").or_else(|| map.get("key"))?.as_str()?;
     Named::of(name)
 }
