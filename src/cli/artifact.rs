@@ -67,6 +67,7 @@ impl ArtifactArgs {
         let options = ArtifactOptions { task_id: self.task_id, artifact, repository };
         let outcome = ops::artifact::run(&session.context, options)?;
         session.messages.redacted(&"the flags", &outcome.found);
+        session.messages.redacted(&"the repository", &outcome.captured);
         print::artifact(&mut session.printer, &outcome)?;
         Ok(ExitStatus::Done)
     }

@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 use super::fields::json_value;
 use super::repositories::OneRepositoryArgs;
 use super::{Done, RunningTask, Session, WaitArgs, task_id};
-use crate::entry::TaskId;
 use crate::entry::parse::Invalid;
+use crate::entry::{Redactor, TaskId};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ops;
 use crate::ops::documents::{Arrays, Document, Documents};
 use crate::ops::event::EventOptions;
+use crate::ops::redaction::redactor_at;
 use crate::output::running as print;
 
 /// Events that share one write.
@@ -86,6 +87,7 @@ impl EventArgs {
         let options = EventOptions { task_id, events: vec![self.into_event()], repository };
         let outcome = ops::event::run(&session.context, options)?;
         session.messages.redacted(&"the flags", &outcome.found);
+        session.messages.redacted(&"the repository", &outcome.captured);
         print::event(&mut session.printer, &outcome)?;
         Ok(ExitStatus::Done)
     }
@@ -148,7 +150,7 @@ impl EventArgs {
             return Err(Error::Usage(text.into()));
         }
         let mut documents = Documents::new(io::stdin(), Arrays::Streamed);
-        let mut stream = Stream { task_id: self.task_id, batch: Vec::new(), refused: 0 };
+        let mut stream = Stream { task_id: self.task_id, batch: Vec::new(), refused: 0, redactor: None };
         while let Some(Document { line, value, .. }) =
             documents.next_document().map_err(|error| Error::io("read standard input", error))?
         {
@@ -171,6 +173,8 @@ struct Stream {
     /// Each with its line.
     batch: Vec<(Option<usize>, Map<String, Value>)>,
     refused: usize,
+    /// Made when something is refused.
+    redactor: Option<Redactor>,
 }
 
 impl Stream {
@@ -207,6 +211,9 @@ impl Stream {
 
     fn refuse(&mut self, session: &mut Session, line: Option<usize>, invalid: &Invalid) {
         self.refused += 1;
+        // What is wrong is said in the words of the input.
+        let redactor = self.redactor.get_or_insert_with(|| redactor_at(&session.context.place));
+        let invalid = redactor.refused(invalid.clone());
         let line = line.or(invalid.line).map_or_else(String::new, |line| format!(":{line}"));
         session.messages.problem(&format!("standard input{line}: {invalid}"));
     }

@@ -1,9 +1,11 @@
 //! `--repo` and `--repo-id`: the repositories that a task works in.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::entry::url::without_credentials;
 use crate::error::{Error, Result};
 use crate::ops::running::RepositoryOption;
 
@@ -15,7 +17,7 @@ pub(super) struct RepositoryArgs {
     repo: Vec<PathBuf>,
     /// What that repository is called [default: by its remote's URL, else its directory]; the first one for the first
     /// --repo, and so on
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = repo_id)]
     repo_id: Vec<String>,
 }
 
@@ -37,7 +39,7 @@ pub(super) struct OneRepositoryArgs {
     pub repo: Option<PathBuf>,
     /// What that repository is called [default: by its remote's URL, else its directory]; without --repo, only this name
     /// is noted
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = repo_id)]
     pub repo_id: Option<String>,
 }
 
@@ -47,4 +49,9 @@ impl OneRepositoryArgs {
         let path = self.repo.clone()?;
         Some(RepositoryOption { path, repo_id: self.repo_id.clone() })
     }
+}
+
+/// Often a URL, and often with who logs in.
+fn repo_id(text: &str) -> std::result::Result<String, Infallible> {
+    Ok(without_credentials(text).into_owned())
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::redaction::redactor_at;
 use super::running::{self, RepositoryOption};
-use super::scribe::Scribe;
+use super::scribe::{Item, Scribe};
 use super::{Context, looks};
 use crate::entry::redact::Found;
 use crate::entry::{RefType, TaskId};
@@ -31,6 +32,8 @@ pub struct ArtifactOutcome {
     pub artifact: Map<String, Value>,
     /// The secrets that were found in it.
     pub found: Vec<Found>,
+    /// The secrets that were found in its repository.
+    pub captured: Vec<Found>,
 }
 
 /// Adds an artifact to a running task. It is durable when this returns.
@@ -39,43 +42,51 @@ pub struct ArtifactOutcome {
 /// The task is not running, has the artifact already, or the artifact breaks a rule.
 pub fn run(context: &Context, options: ArtifactOptions) -> Result<ArtifactOutcome> {
     let ArtifactOptions { task_id, mut artifact, repository } = options;
-    if let Some(repository) = repository {
-        artifact = about(context, &repository, artifact)?;
-    }
+    let about = repository.map(|repository| about(context, &repository, &artifact)).transpose()?;
     let (mut journal, start) = running::open(context, &task_id)?;
     let mut scribe = Scribe::of(&start, running::now(context))?;
+    if let Some(About { captured, known }) = about {
+        artifact = merged(merged(scribe.part_of_artifact(captured)?, artifact), known);
+    }
     let artifact = scribe.artifact(artifact)?;
     if journal.story()?.is_some_and(|story| story.has_artifact(&artifact)) {
         return Err(Error::Duplicate { task_id, item: in_words(&artifact) });
     }
     journal.append(vec![Record::Artifact { artifact: artifact.clone() }])?;
     journal.commit()?;
-    Ok(ArtifactOutcome { task_id, artifact, found: scribe.found })
+    let Scribe { found, captured, .. } = scribe;
+    Ok(ArtifactOutcome { task_id, artifact, found, captured })
 }
 
-/// The artifact with what its repository says of it.
-fn about(
-    context: &Context,
-    repository: &RepositoryOption,
-    artifact: Map<String, Value>,
-) -> Result<Map<String, Value>> {
+/// What its repository says of an artifact.
+struct About {
+    /// What the caller may know better.
+    captured: Item,
+    /// What is so.
+    known: Map<String, Value>,
+}
+
+fn about(context: &Context, repository: &RepositoryOption, artifact: &Map<String, Value>) -> Result<About> {
     let text = |key: &str| artifact.get(key).and_then(Value::as_str);
     let commit = text("ref_value").filter(|_| text("ref_type") == Some(RefType::Commit.as_str()));
     let named = looks::named(context, &repository.path, commit)?;
-    let repo_id = repository.repo_id.clone().unwrap_or(named.repo_id);
-    let mut whole = match (commit, named.commit) {
+    let mut known = Map::new();
+    if let Some(repo_id) = &repository.repo_id {
+        known.insert("repo_id".into(), json!(repo_id));
+    }
+    let captured = match (commit, named.commit) {
         (Some(revision), None) => {
             let doing = format!("find commit {revision} in {}", repository.path.display());
+            let doing = redactor_at(&context.place).text(&doing).0.into_owned();
             return Err(Error::Git { doing, why: "there is none of that name".into() });
         }
         (_, Some(found)) => {
-            let given = merged(looks::commit_artifact(&repo_id, &found), artifact);
-            merged(given, Map::from_iter([("ref_value".to_owned(), json!(found.id))]))
+            known.insert("ref_value".into(), json!(found.id));
+            looks::commit_artifact(&named.repo_id, &found)
         }
-        (None, None) => artifact,
+        (None, None) => Item::captured(Map::from_iter([("repo_id".to_owned(), json!(named.repo_id))])),
     };
-    whole.insert("repo_id".into(), json!(repo_id));
-    Ok(whole)
+    Ok(About { captured, known })
 }
 
 fn in_words(artifact: &Map<String, Value>) -> String {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::looks::Look;
 use super::running::{self, RepositoryOption};
 use super::scribe::Scribe;
 use super::{Context, looks};
@@ -38,6 +39,8 @@ pub struct EventOutcome {
     pub steps: usize,
     /// The secrets that were found in them.
     pub found: Vec<Found>,
+    /// The secrets that were found in the repository.
+    pub captured: Vec<Found>,
 }
 
 /// Adds events to a running task. They are durable when this returns; all of them or none.
@@ -52,11 +55,17 @@ pub fn run(context: &Context, options: EventOptions) -> Result<EventOutcome> {
         }
         None => None,
     };
-    if let (Some(event), Some(look)) = (events.last_mut(), &look) {
-        *event = merged(look.event.clone(), std::mem::take(event));
-    }
     let (mut journal, start) = running::open(context, &task_id)?;
     let mut scribe = Scribe::of(&start, running::now(context))?;
+    let mut of_look = Vec::new();
+    if let Some(Look { event, artifacts, baseline }) = look {
+        let captured = scribe.part_of_event(event)?;
+        if let Some(event) = events.last_mut() {
+            *event = merged(captured, std::mem::take(event));
+        }
+        of_look = scribe.artifacts(artifacts)?;
+        of_look.extend(baseline.map(|baseline| scribe.repository(baseline)));
+    }
     let mut records =
         events.into_iter().map(|event| record(event, &mut scribe)).collect::<Result<Vec<_>>>()?;
     let added = records.len();
@@ -64,13 +73,11 @@ pub fn run(context: &Context, options: EventOptions) -> Result<EventOutcome> {
     let steps = records.iter().filter(|record| is_step(record)).count();
     let story = if steps > 0 { journal.story()? } else { None };
     refuse_known_steps(&task_id, story.as_ref(), &records)?;
-    if let Some(look) = look {
-        records.extend(scribe.artifacts(look.artifacts)?);
-        records.extend(look.baseline.map(|baseline| Record::Repository { baseline }));
-    }
+    records.extend(of_look);
     let last = journal.append(records)?;
     journal.commit()?;
-    Ok(EventOutcome { task_id, last, added, steps, found: scribe.found })
+    let Scribe { found, captured, .. } = scribe;
+    Ok(EventOutcome { task_id, last, added, steps, found, captured })
 }
 
 /// The result of a step is taken down once.

@@ -189,9 +189,7 @@ impl Reading {
         match request {
             Ok(request) => take(Incoming::Request(request, origin)),
             Err(invalid) => {
-                let clean = |text: &str| self.redactor.text(text).0.into_owned();
-                let (pointer, rule) = (invalid.pointer.as_deref().map(clean), clean(&invalid.rule));
-                let invalid = Invalid { pointer, rule, ..invalid };
+                let invalid = self.redactor.refused(invalid);
                 take(Incoming::Invalid(Problem { origin, invalid }, text))
             }
         }

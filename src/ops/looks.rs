@@ -5,7 +5,10 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::redaction::redactor_at;
 use super::running::RepositoryOption;
+use super::scribe::{Item, redacted};
+use crate::entry::Redactor;
 use crate::entry::text::shorten;
 use crate::error::{Error, Result};
 use crate::journal::capture::{self, Baseline, Changes, Commit, Limits};
@@ -18,9 +21,9 @@ const MAX_SUMMARY_BYTES: usize = 500;
 /// What a look found, in the form of the journal.
 pub(super) struct Look {
     /// The fields of an event that are about the repository.
-    pub event: Map<String, Value>,
+    pub event: Item,
     /// The commits that were made, as artifacts.
-    pub artifacts: Vec<Map<String, Value>>,
+    pub artifacts: Vec<Item>,
     /// Where the next look begins; `None` where the repository cannot be looked at any more.
     pub baseline: Option<Baseline>,
 }
@@ -28,7 +31,10 @@ pub(super) struct Look {
 /// A repository as it is when a task begins to work in it.
 pub(super) fn begin(context: &Context, repository: &RepositoryOption) -> Result<Baseline> {
     let path = context.place.directory.join(&repository.path);
-    capture::begin(&path, &context.place.ceilings, repository.repo_id.as_deref(), limits(context))
+    let repo_id = repository.repo_id.as_deref();
+    let begun = capture::begin(&path, &context.place.ceilings, repo_id, limits(context));
+    let redactor = redactor_at(&context.place);
+    begun.map(|baseline| redacted(baseline, &redactor)).map_err(|error| cleaned(error, &redactor))
 }
 
 /// What changed in a repository since the task last looked at it, or since now, if it never did.
@@ -39,7 +45,11 @@ pub(super) fn again(context: &Context, repository: &RepositoryOption, known: &[W
         None => begin(context, repository)?,
     };
     let (changes, baseline) = capture::look(&since, limits(context))?;
-    Ok(Look { event: event(&changes), artifacts: artifacts(&changes), baseline: Some(baseline) })
+    Ok(Look {
+        event: Item::captured(event(&changes)),
+        artifacts: artifacts(&changes),
+        baseline: Some(baseline),
+    })
 }
 
 /// What the task did in a repository, from its beginning to its end. One that cannot be looked at any more is an event,
@@ -63,7 +73,7 @@ pub(super) fn last(context: &Context, worked: &Worked) -> Look {
     event.insert("type".into(), json!(format!("repo_{operation}")));
     event.insert("operation".into(), json!(operation));
     event.insert("status".into(), json!("success"));
-    Look { event, artifacts: artifacts(&changes), baseline: Some(baseline) }
+    Look { event: Item::captured(event), artifacts: artifacts(&changes), baseline: Some(baseline) }
 }
 
 /// A repository that is named at the end: how it is. `None`: the task began with it, so there is more to say.
@@ -77,8 +87,8 @@ pub(super) fn at_end(
         return Ok(None);
     }
     let mut look = again(context, repository, known)?;
-    look.event.insert("type".into(), json!("repo_read"));
-    look.event.insert("operation".into(), json!("read"));
+    look.event.insert("type", json!("repo_read"));
+    look.event.insert("operation", json!("read"));
     Ok(Some(look))
 }
 
@@ -104,7 +114,7 @@ fn unreadable(before: &Baseline, error: &Error) -> Look {
         "error_message": error.to_string(),
         "metadata": { "head_before": before.head, "branch_before": before.branch },
     });
-    Look { event: object(event), artifacts: Vec::new(), baseline: None }
+    Look { event: Item::captured(object(event)), artifacts: Vec::new(), baseline: None }
 }
 
 fn event(changes: &Changes) -> Map<String, Value> {
@@ -143,13 +153,13 @@ fn event(changes: &Changes) -> Map<String, Value> {
     }))
 }
 
-fn artifacts(changes: &Changes) -> Vec<Map<String, Value>> {
+fn artifacts(changes: &Changes) -> Vec<Item> {
     changes.commits.iter().map(|commit| commit_artifact(&changes.repo_id, commit)).collect()
 }
 
 /// A commit as an artifact. Its patch id is the same after a rebase, its tree id after a change of the message.
-pub(super) fn commit_artifact(repo_id: &str, commit: &Commit) -> Map<String, Value> {
-    object(json!({
+pub(super) fn commit_artifact(repo_id: &str, commit: &Commit) -> Item {
+    Item::captured(object(json!({
         "repo_id": repo_id,
         "ref_type": "commit",
         "ref_value": commit.id,
@@ -161,17 +171,31 @@ pub(super) fn commit_artifact(repo_id: &str, commit: &Commit) -> Map<String, Val
             "patch_id": commit.patch_id,
             "tree_id": commit.tree_id,
         },
-    }))
+    })))
 }
 
 /// The repository at `path` by name, and the commit that `revision` means in it.
 pub(super) fn named(context: &Context, path: &Path, revision: Option<&str>) -> Result<capture::Named> {
     let path = context.place.directory.join(path);
-    capture::named(&path, &context.place.ceilings, revision, limits(context))
+    let named = capture::named(&path, &context.place.ceilings, revision, limits(context));
+    named.map_err(|error| cleaned(error, &redactor_at(&context.place)))
 }
 
 fn limits(context: &Context) -> Limits {
     Limits { time: context.look_limit, ..Limits::default() }
+}
+
+/// The path of a repository is the caller's text, and may be anything.
+fn cleaned(error: Error, redactor: &Redactor) -> Error {
+    let clean = |text: String| redactor.text(&text).0.into_owned();
+    match error {
+        Error::NoRepository(path) => {
+            let kept = clean(path.to_string_lossy().into_owned());
+            Error::NoRepository(if kept == path.to_string_lossy() { path } else { kept.into() })
+        }
+        Error::Git { doing, why } => Error::Git { doing: clean(doing), why: clean(why) },
+        other => other,
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {

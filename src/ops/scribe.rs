@@ -6,6 +6,7 @@ use crate::entry::parse::Invalid;
 use crate::entry::redact::{Action, Found};
 use crate::entry::{Redactor, TaskId, validate};
 use crate::error::{Error, Result};
+use crate::journal::capture::Baseline;
 use crate::journal::{Record, Start};
 
 /// Takes things down.
@@ -15,14 +16,42 @@ pub(super) struct Scribe {
     at: String,
     /// What the policy blocks is redacted, and no more.
     lets_in: bool,
-    /// The secrets that were found.
+    /// The secrets that were found in what the caller gave.
     pub found: Vec<Found>,
+    /// Those in what a look found.
+    pub captured: Vec<Found>,
+}
+
+/// An event or an artifact, and whose words they are.
+pub(super) struct Item {
+    fields: Map<String, Value>,
+    is_captured: bool,
+}
+
+impl Item {
+    /// What a look at a repository found. The caller cannot take it back, so no policy blocks it: a secret in the subject
+    /// of a commit would make it impossible to finish the task. It is redacted instead.
+    pub fn captured(fields: Map<String, Value>) -> Self {
+        Self { fields, is_captured: true }
+    }
+
+    /// One more field.
+    pub fn insert(&mut self, key: &str, value: Value) {
+        self.fields.insert(key.into(), value);
+    }
+}
+
+impl From<Map<String, Value>> for Item {
+    /// What the caller gave.
+    fn from(fields: Map<String, Value>) -> Self {
+        Self { fields, is_captured: false }
+    }
 }
 
 impl Scribe {
     /// By the rules of a ledger.
     pub fn new(redactor: Redactor, at: String, lets_in: bool) -> Self {
-        Self { redactor, at, lets_in, found: Vec::new() }
+        Self { redactor, at, lets_in, found: Vec::new(), captured: Vec::new() }
     }
 
     /// By the rules that the ledger had when the task began.
@@ -57,8 +86,8 @@ impl Scribe {
     }
 
     /// An event, with its time.
-    pub fn event(&mut self, event: Map<String, Value>) -> Result<Record> {
-        let event = self.item("events", with_time(event, "at", &self.at))?;
+    pub fn event(&mut self, event: impl Into<Item>) -> Result<Record> {
+        let event = self.item("events", with_time(event.into(), "at", &self.at))?;
         let mut event = object(&validate::lone_event(event)?)?;
         event.remove("seq");
         Ok(Record::Event { event })
@@ -66,32 +95,55 @@ impl Scribe {
 
     /// A step.
     pub fn step(&mut self, step: Map<String, Value>) -> Result<Map<String, Value>> {
-        let step = self.item("steps", step)?;
+        let step = self.item("steps", step.into())?;
         object(&validate::lone_step(step)?)
     }
 
     /// An artifact, with its time.
-    pub fn artifact(&mut self, artifact: Map<String, Value>) -> Result<Map<String, Value>> {
-        let artifact = self.item("artifacts", with_time(artifact, "created_at", &self.at))?;
+    pub fn artifact(&mut self, artifact: impl Into<Item>) -> Result<Map<String, Value>> {
+        let artifact = self.item("artifacts", with_time(artifact.into(), "created_at", &self.at))?;
         object(&validate::lone_artifact(artifact)?)
     }
 
     /// What a look found. Artifacts that the story has already are left out when it is read.
-    pub fn artifacts(&mut self, artifacts: Vec<Map<String, Value>>) -> Result<Vec<Record>> {
+    pub fn artifacts(&mut self, artifacts: Vec<Item>) -> Result<Vec<Record>> {
         artifacts
             .into_iter()
             .map(|artifact| Ok(Record::Artifact { artifact: self.artifact(artifact)? }))
             .collect()
     }
 
+    /// A part of an event, redacted where it will be.
+    pub fn part_of_event(&mut self, part: Item) -> Result<Map<String, Value>> {
+        self.item("events", part)
+    }
+
+    /// A part of an artifact, likewise.
+    pub fn part_of_artifact(&mut self, part: Item) -> Result<Map<String, Value>> {
+        self.item("artifacts", part)
+    }
+
+    /// How a repository was.
+    pub fn repository(&mut self, baseline: Baseline) -> Record {
+        Record::Repository { baseline: redacted(baseline, &self.redactor) }
+    }
+
     /// One of a list of the entry, redacted where it will be in the entry: the policy's pointers lead there.
-    fn item(&mut self, list: &str, item: Map<String, Value>) -> Result<Map<String, Value>> {
+    fn item(&mut self, list: &str, item: Item) -> Result<Map<String, Value>> {
         let place = format!("/{list}/0");
         let inside = |pointer: &str| pointer.strip_prefix(&place).unwrap_or(pointer).to_owned();
-        let mut whole = json!({ list: [item] });
+        let Item { fields, is_captured } = item;
+        let mut whole = json!({ list: [fields] });
         let (found, refused) = self.redactor.entry(&mut whole);
-        self.found.extend(found.into_iter().map(|found| Found { pointer: inside(&found.pointer), ..found }));
-        refused.map_err(|invalid| Invalid { pointer: invalid.pointer.as_deref().map(inside), ..invalid })?;
+        let found = found.into_iter().map(|found| Found { pointer: inside(&found.pointer), ..found });
+        if is_captured {
+            self.captured
+                .extend(found.map(|found| Found { action: found.action.min(Action::Redact), ..found }));
+        } else {
+            self.found.extend(found);
+            refused
+                .map_err(|invalid| Invalid { pointer: invalid.pointer.as_deref().map(inside), ..invalid })?;
+        }
         match whole.pointer_mut(&place).map(Value::take) {
             Some(Value::Object(item)) => Ok(item),
             // A policy that takes away the whole of it leaves nothing to take down.
@@ -100,9 +152,18 @@ impl Scribe {
     }
 }
 
-fn with_time(mut item: Map<String, Value>, key: &str, at: &str) -> Map<String, Value> {
-    if item.get(key).is_none_or(Value::is_null) {
-        item.insert(key.into(), Value::from(at));
+/// A repository as it was, without the secrets in what it and its branch are called. Where it is stays: it is looked at
+/// again there.
+pub(super) fn redacted(mut baseline: Baseline, redactor: &Redactor) -> Baseline {
+    for text in std::iter::once(&mut baseline.repo_id).chain(&mut baseline.branch) {
+        *text = redactor.text(text).0.into_owned();
+    }
+    baseline
+}
+
+fn with_time(mut item: Item, key: &str, at: &str) -> Item {
+    if item.fields.get(key).is_none_or(Value::is_null) {
+        item.fields.insert(key.into(), Value::from(at));
     }
     item
 }

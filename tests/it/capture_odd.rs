@@ -305,7 +305,8 @@ fn long_texts_are_cut_and_say_how_long_they_were() {
     (0..500).for_each(|number| _ = world.write(&format!("file number {number}"), "1\n"));
     let whole = changes(&since);
     let (cut, _) = look(&since, limits()).unwrap();
-    assert_eq!(cut.status.len(), 5 << 10);
+    // Between words.
+    assert!((5_000..=5 << 10).contains(&cut.status.len()));
     assert!(cut.status.ends_with(&format!("... (truncated, total {} bytes)", whole.status.len())));
     assert!(cut.diffstat.len() <= 10 << 10);
     assert!(cut.diffstat.ends_with(&format!("... (truncated, total {} bytes)", whole.diffstat.len())));

@@ -37,6 +37,7 @@ mod plain_git;
 mod query;
 mod record;
 mod redaction;
+mod redaction_tasks;
 mod run;
 mod run_ends;
 mod run_signals;

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use crate::sandbox::{Run, Sandbox, entry, run};
 
 /// A token that is none, in pieces: whoever scans these sources must not take it for one.
-fn token() -> String {
+pub fn token() -> String {
     format!("gh{}{}", "p_", body())
 }
 
 /// What must not be found anywhere.
-fn body() -> String {
+pub fn body() -> String {
     ["Zq7Rt2", "Lm9Xw4", "Kd8Vb3", "Hs6Yn5", "Pf1Gc0", "Jt4Qz8"].concat()
 }
 
-fn password() -> String {
+pub fn password() -> String {
     ["corr3ct-", "h0rse"].concat()
 }
 
@@ -61,7 +61,7 @@ fn everything(sandbox: &Sandbox, but: &[&Path]) -> Vec<u8> {
 
 /// Fails the test if a secret is anywhere: on the disk, or in what was printed.
 #[track_caller]
-fn assert_gone(sandbox: &Sandbox, runs: &[&Run], but: &[&Path]) {
+pub fn assert_gone(sandbox: &Sandbox, runs: &[&Run], but: &[&Path]) {
     let mut all = everything(sandbox, but);
     runs.iter().for_each(|run| all.extend([run.stdout.as_bytes(), run.stderr.as_bytes()].concat()));
     for secret in [body(), password()] {
@@ -73,7 +73,7 @@ fn assert_gone(sandbox: &Sandbox, runs: &[&Run], but: &[&Path]) {
 }
 
 /// Writes a policy to the ledger's branch.
-fn set_policy(sandbox: &Sandbox, policy: &str) {
+pub fn set_policy(sandbox: &Sandbox, policy: &str) {
     sandbox.git(&["checkout", "--quiet", "audit"]);
     sandbox.write(".audit/config.toml", format!("version = 1\n{policy}"));
     sandbox.git(&["add", ".audit/config.toml"]);
@@ -81,7 +81,7 @@ fn set_policy(sandbox: &Sandbox, policy: &str) {
     sandbox.git(&["checkout", "--quiet", "main"]);
 }
 
-fn stored(sandbox: &Sandbox, task_id: &str) -> Value {
+pub fn stored(sandbox: &Sandbox, task_id: &str) -> Value {
     sandbox.audit(&["show", task_id, "--raw"]).exits(0).json()
 }
 

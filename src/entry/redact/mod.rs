@@ -25,6 +25,8 @@ mod rules;
 #[cfg(test)]
 mod samples;
 mod scan;
+#[cfg(test)]
+mod trials;
 mod walk;
 
 pub use policy::RedactionPolicy;
@@ -129,6 +131,13 @@ impl Redactor {
         self.replace(text, spans)
     }
 
+    /// What is wrong with an input, in words without its secrets: they may quote it.
+    pub fn refused(&self, invalid: Invalid) -> Invalid {
+        let clean = |text: &str| self.text(text).0.into_owned();
+        let (pointer, rule) = (invalid.pointer.as_deref().map(clean), clean(&invalid.rule));
+        Invalid { pointer, rule, ..invalid }
+    }
+
     /// A command line without its secrets: also the values of flags such as `--password`. The pointers are the numbers
     /// of the arguments.
     pub fn arguments(&self, arguments: &[String]) -> (Vec<String>, Vec<Found>) {
@@ -136,8 +145,8 @@ impl Redactor {
     }
 }
 
-/// Why an entry with these cannot be recorded, if that is so.
-fn refusal(found: &[Found]) -> Option<Invalid> {
+/// Why an entry with these cannot be recorded, if that is so: also of a text or a command line that is to be a part of one.
+pub fn refusal(found: &[Found]) -> Option<Invalid> {
     let is_id = |pointer: &str| matches!(pointer, "/task_id" | "/supersedes");
     let blocked = found.iter().find(|found| found.action == Action::Block);
     let in_id = found.iter().find(|found| found.action != Action::Warn && is_id(&found.pointer));
