@@ -133,6 +133,8 @@ impl Scribe {
         let place = format!("/{list}/0");
         let inside = |pointer: &str| pointer.strip_prefix(&place).unwrap_or(pointer).to_owned();
         let Item { fields, is_captured } = item;
+        let is_structured = |(key, value): (&String, &Value)| (!value.is_string()).then(|| key.clone());
+        let structured: Vec<_> = fields.iter().filter_map(is_structured).filter(|_| is_captured).collect();
         let mut whole = json!({ list: [fields] });
         let (found, refused) = self.redactor.entry(&mut whole);
         let found = found.into_iter().map(|found| Found { pointer: inside(&found.pointer), ..found });
@@ -145,7 +147,11 @@ impl Scribe {
                 .map_err(|invalid| Invalid { pointer: invalid.pointer.as_deref().map(inside), ..invalid })?;
         }
         match whole.pointer_mut(&place).map(Value::take) {
-            Some(Value::Object(item)) => Ok(item),
+            Some(Value::Object(mut item)) => {
+                // A list that the policy's pointers took as a whole is a text now, which no event can have.
+                item.retain(|key, value| !(value.is_string() && structured.contains(key)));
+                Ok(item)
+            }
             // A policy that takes away the whole of it leaves nothing to take down.
             _ => Err(Invalid::at("", "the ledger's policy redacts all of it").into()),
         }

@@ -66,7 +66,8 @@ fn what_a_look_finds_holds_no_secret_and_no_part_of_one() {
 #[test]
 fn a_policy_that_blocks_never_keeps_a_task_from_ending_for_what_a_repository_holds() {
     let (sandbox, code) = (Sandbox::beside_code(), Sandbox::with_code());
-    set_policy(&sandbox, "[redaction]\naction = \"block\"\n");
+    let pointers = "[[redaction.rules]]\nid = \"files\"\npointers = [\"/events/*/files_changed\"]\n";
+    set_policy(&sandbox, &format!("[redaction]\naction = \"block\"\n{pointers}"));
     let repository = code.path("");
     let repository = repository.to_str().unwrap();
     sandbox.audit(&["start", "t1", "--pid", "none", "--repo", repository]).exits(0);
