@@ -11,7 +11,7 @@ use super::input::{Origin, Source};
 use super::looks::Look;
 use super::record::{Progress, RecordOptions, RecordOutcome};
 use super::running::{self, RepositoryOption};
-use super::scribe::Scribe;
+use super::scribe::{Item, Scribe};
 use super::tasks::{State, state_of};
 use super::{Context, looks, parts, record};
 use crate::entry::{Status, TaskId};
@@ -126,7 +126,7 @@ pub fn run_lost(
                 let finish = story.finish.clone().unwrap_or(Finish { at, fields });
                 let known = story.repositories.iter().map(looks::unlooked);
                 let looked = Scribe::of(&story.start, finish.at.clone()).and_then(|mut scribe| {
-                    known.map(|event| scribe.event(event)).collect::<Result<Vec<_>>>()
+                    known.map(|event| scribe.event(Item::captured(event))).collect::<Result<Vec<_>>>()
                 });
                 let closing = Closing { finish, looked: looked.unwrap_or_default(), only_if_lost: true };
                 seal(context, &journals, &task_id, closing, best_effort, progress).transpose()
@@ -200,10 +200,13 @@ fn seal(
 }
 
 fn tell_found(scribe: &Scribe, progress: Tell<'_>) -> Result<()> {
-    if scribe.found.is_empty() {
-        return Ok(());
+    let seen = Some("what changed in the repositories".to_owned());
+    for (source, found) in [(None, &scribe.found), (seen, &scribe.captured)] {
+        if !found.is_empty() {
+            progress(Progress::Redacted(&Origin { source, line: None }, found))?;
+        }
     }
-    progress(Progress::Redacted(&Origin { source: None, line: None }, &scribe.found))
+    Ok(())
 }
 
 /// Records a task that could have no journal.

@@ -16,6 +16,8 @@ use crate::journal::story::Worked;
 
 /// The most bytes of the paths that changed: an event must fit into a line of the journal.
 const MAX_PATHS_BYTES: usize = 100 << 10;
+/// Patch ids that an event names; each commit's is in its artifact.
+const MAX_PATCH_IDS: usize = 100;
 const MAX_SUMMARY_BYTES: usize = 500;
 
 /// What a look found, in the form of the journal.
@@ -134,6 +136,12 @@ fn event(changes: &Changes) -> Map<String, Value> {
         "commits": changes.commits_total,
         "files_changed_total": changes.files_changed_total,
     });
+    // Words of the event, so that `--grep` finds what a rebase has left of a commit.
+    let patch_ids = changes.commits.iter().filter_map(|commit| commit.patch_id.as_ref());
+    let patch_ids: Vec<_> = patch_ids.take(MAX_PATCH_IDS).collect();
+    if !patch_ids.is_empty() {
+        metadata["patch_ids"] = json!(patch_ids);
+    }
     if changes.branch_before != changes.branch {
         metadata["branch_before"] = json!(changes.branch_before);
     }

@@ -88,3 +88,20 @@ fn what_another_working_tree_shows_is_somebody_elses_work() {
         entry["artifacts"].as_array().unwrap().iter().map(|made| &made["summary"]).collect();
     assert_eq!(subjects, ["ours"]);
 }
+
+#[test]
+fn the_task_of_a_commit_is_found_by_its_patch_id_after_a_rebase() {
+    let sandbox = Sandbox::beside_code();
+    let commit = "git -c user.name=a -c user.email=a@b commit --quiet";
+    let script = format!("echo change >new && git add new && {commit} --message change");
+    sandbox.audit(&["run", "--task-id", "t1", "--repo", ".", "--", "sh", "-c", &script]).exits(0);
+    sandbox.git_as_user(&["commit", "--quiet", "--amend", "--message", "another subject"]);
+    let patch = sandbox
+        .command("sh")
+        .args(["-c", "git diff-tree -p --root --full-index HEAD | git patch-id --stable"])
+        .output();
+    let patch = String::from_utf8(patch.unwrap().stdout).unwrap();
+    let patch_id = patch.split_whitespace().next().unwrap();
+    assert_eq!(sandbox.logged(&["--grep", patch_id]), ["t1"]);
+    assert_eq!(sandbox.logged(&["--no-index", "--grep", patch_id]), ["t1"]);
+}
