@@ -92,13 +92,11 @@ pub(super) fn without_hooks(text: &str, agent: Agent, path: &Path) -> Result<Str
     let mut removed = false;
     for event in hooks.properties() {
         let Some(groups) = event.array_value() else { continue };
-        let before = removed;
-        for group in groups.elements() {
-            removed |= take_out(group, agent);
-        }
-        if removed != before && groups.elements().is_empty() {
+        let taken = groups.elements().into_iter().filter(|group| take_out(group.clone(), agent)).count();
+        if taken > 0 && groups.elements().is_empty() {
             event.remove();
         }
+        removed |= taken > 0;
     }
     if removed && hooks.properties().is_empty() {
         root.object_value()
