@@ -12,6 +12,7 @@ use crate::entry::hook::{Agent, git};
 use crate::error::{Error, Result, shell_quoted};
 use crate::ledger;
 
+mod edit;
 mod file;
 mod script;
 mod settings;
@@ -103,9 +104,12 @@ pub fn plan(context: &Context, options: &InstallOptions) -> Result<Vec<Change>> 
             };
             let before = file::read(&path)?;
             let after = if options.remove {
-                before.as_deref().map(|text| settings::without_hooks(text, agent, &path)).transpose()?
+                match &before {
+                    Some(text) => settings::without_hooks(text, agent, &path)?,
+                    None => None,
+                }
             } else {
-                Some(settings::with_hooks(before.as_deref().unwrap_or_default(), agent, &path)?)
+                Some(settings::with_hooks(before.as_deref(), agent, &path)?)
             };
             Ok(vec![Change { path, before, after }])
         }
