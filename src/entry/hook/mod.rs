@@ -14,6 +14,7 @@ use super::{Status, TaskId};
 
 mod claude;
 mod codex;
+mod command_line;
 mod cursor;
 pub mod git;
 mod input;

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::command_line::Command;
 use super::input::Input;
 use super::session::Session;
 
 /// More files than these are counted only.
 const MAX_FILES: usize = 50;
-const MAX_PROGRAM_BYTES: usize = 64;
 
 /// Tools whose files are changed by them; those of others are only touched.
 const WRITING: [&str; 11] = [
@@ -124,45 +124,13 @@ fn words_of(value: &Value) -> Vec<&str> {
     }
 }
 
-/// What is told of a command line.
-#[derive(Debug, PartialEq)]
-struct Command {
-    /// Without its directory; `None` where the first word is not plainly a name.
-    program: Option<String>,
-    argument_count: usize,
-}
-
 /// The command that a shell's arguments hold. Anything but the program's name could be a secret.
 fn command(arguments: &Value) -> Option<Command> {
     let given = arguments.get("command").or_else(|| arguments.get("cmd"))?;
-    let words: Vec<_> = match given {
-        Value::String(line) => line.split_whitespace().collect(),
-        _ => words_of(given),
-    };
-    command_of(&words)
-}
-
-fn command_of(words: &[&str]) -> Option<Command> {
-    let is_assignment = |word: &&&str| {
-        word.split_once('=').is_some_and(|(name, _)| !name.is_empty() && name.bytes().all(is_name))
-    };
-    let assignments: Vec<_> = words.iter().take_while(is_assignment).collect();
-    // A value with a blank in it goes on in the next word.
-    if assignments.iter().any(|word| word.contains(['"', '\'', '\\', '$', '`', '('])) {
-        return None;
+    match given {
+        Value::String(text) => Command::of_text(text),
+        _ => Command::of(&words_of(given)),
     }
-    let name = words.get(assignments.len()).and_then(|word| word.rsplit('/').next());
-    let is_plain = |name: &&str| {
-        !name.is_empty()
-            && name.len() <= MAX_PROGRAM_BYTES
-            && name.bytes().all(|byte| is_name(byte) || matches!(byte, b'.' | b'-' | b'+'))
-    };
-    let argument_count = words.len().checked_sub(assignments.len() + 1)?;
-    Some(Command { program: name.filter(is_plain).map(str::to_owned), argument_count })
-}
-
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// The exit code that the first line of an error tells, such as `Exit code 2`.
@@ -176,24 +144,6 @@ pub(super) fn exit_code(error: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn told(line: &str) -> Option<(Option<String>, usize)> {
-        let words: Vec<_> = line.split_whitespace().collect();
-        command_of(&words).map(|command| (command.program, command.argument_count))
-    }
-
-    #[test]
-    fn of_a_command_line_the_programs_name_is_told_and_nothing_that_could_be_a_secret() {
-        let named = |name: &str, count| Some((Some(name.to_owned()), count));
-        assert_eq!(told("/usr/bin/curl -H 'X: s3cret' https://example.com"), named("curl", 4));
-        assert_eq!(told("TOKEN=s3cret A=b cargo test"), named("cargo", 1));
-        assert_eq!(told("TOKEN='a s3cret b' cargo test"), None);
-        assert_eq!(told("TOKEN=$(cat s3cret) cargo"), None);
-        assert_eq!(told("\"$(cat s3cret)\""), Some((None, 1)));
-        assert_eq!(told(&"x".repeat(65)), Some((None, 0)));
-        assert_eq!(told("TOKEN=s3cret"), None);
-        assert_eq!(told("  "), None);
-    }
 
     #[test]
     fn a_patch_tells_its_files_and_nothing_else() {
