@@ -14,7 +14,7 @@ use crate::entry::TaskId;
 use crate::entry::hook::{Agent, git};
 use crate::error::{Error, ExitStatus, Result};
 use crate::ops::hook::install::{self, InstallOptions, Scope, Target};
-use crate::ops::hook::{self, AgentOptions, GitOptions};
+use crate::ops::hook::{self, AgentOptions, Deed, GitOptions};
 use crate::output::hook as print;
 
 /// The most bytes of a hook's input that are looked at; a longer one is none that we understand.
@@ -30,18 +30,17 @@ const QUIET: [&str; 5] = ["claude", "codex", "cursor", "auto", "git"];
 
 /// Take down what coding agents and git do, by their hooks
 #[derive(Args)]
-#[command(
-    after_help = "`install` shows what it changes and writes it; from then on the agent calls `git audit hook`. A session
-becomes a task with an event for each tool, and is recorded when it ends. What people and agents say,
-file contents, diffs and output are never taken down; of a command line, the program's name.
-git's hooks do something only inside `git audit run`. docs/AGENTS.md has all of it.
+#[command(after_help = "`install` shows what it changes and writes it; from then on the agent calls
+`git audit hook`. A session becomes a task with an event for each tool, and is
+recorded when it ends. What people and agents say, file contents, diffs and
+output are never taken down; of a command line, the program's name. git's hooks
+do something only inside `git audit run`. docs/AGENTS.md has all of it.
 
 Examples:
   git audit hook install claude
   git audit hook install cursor --user --dry-run
   git audit hook install git
-  git audit hook uninstall claude"
-)]
+  git audit hook uninstall claude")]
 pub(super) struct HookArgs {
     #[command(subcommand)]
     action: HookAction,
@@ -67,7 +66,7 @@ enum HookAction {
 
 #[derive(Args)]
 struct CalledArgs {
-    /// Say on standard error what could not be done
+    /// Say on standard error what was taken down, or why nothing was
     #[arg(long)]
     verbose: bool,
     /// Whatever the caller adds
@@ -139,17 +138,31 @@ impl HookArgs {
 }
 
 /// Runs it for a caller who must not notice.
-fn quietly(session: &mut Session, verbose: bool, run: impl FnOnce(&mut Session) -> Result<usize>) -> Done {
+fn quietly(
+    session: &mut Session,
+    verbose: bool,
+    run: impl FnOnce(&mut Session) -> Result<Vec<Deed>>,
+) -> Done {
     session.context.timeout = PATIENCE;
     session.context.look_limit = LOOK;
     let done = run(session);
     if verbose {
         match done {
-            Ok(count) => session.messages.note(&format!("{count} actions")),
+            Ok(deeds) => session.messages.note(&in_words(&deeds)),
             Err(error) => session.messages.error(&error),
         }
     }
     Ok(ExitStatus::Done)
+}
+
+fn in_words(deeds: &[Deed]) -> String {
+    let words = deeds.iter().map(|deed| match deed {
+        Deed::Event(task_id) => format!("1 event of {task_id}"),
+        Deed::Finish(task_id) => format!("the end of {task_id}"),
+        Deed::Record(task_id) => format!("the entry {task_id}"),
+    });
+    let words: Vec<_> = words.collect();
+    if words.is_empty() { "nothing to take down".to_owned() } else { words.join(", ") }
 }
 
 fn run_agent(
@@ -157,7 +170,7 @@ fn run_agent(
     agent: Option<Agent>,
     arguments: &[OsString],
     is_placed: bool,
-) -> Result<usize> {
+) -> Result<Vec<Deed>> {
     // The program that Codex notifies has its JSON there, and no standard input.
     let argument = arguments.last().and_then(|last| last.to_str()).filter(|last| last.starts_with('{'));
     let input = argument.map_or_else(standard_input, |text| text.as_bytes().to_vec());
@@ -168,10 +181,10 @@ fn run_agent(
     hook::run(&session.context, AgentOptions { agent, input, follows: !is_placed })
 }
 
-fn run_git(session: &mut Session, arguments: Vec<OsString>) -> Result<usize> {
+fn run_git(session: &mut Session, arguments: Vec<OsString>) -> Result<Vec<Deed>> {
     let mut arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
     let hook = arguments.next().unwrap_or_default();
-    let Some((task_id, ledger)) = environment::surrounding_task() else { return Ok(0) };
+    let Some((task_id, ledger)) = environment::surrounding_task() else { return Ok(Vec::new()) };
     let task_id = TaskId::new(&task_id).map_err(Error::Usage)?;
     let reads = git::HOOKS.iter().any(|(name, reads)| *name == hook && *reads);
     let input = if reads { standard_input() } else { Vec::new() };

@@ -28,7 +28,8 @@ impl Deadline {
         self.started.elapsed() >= self.timeout
     }
 
-    fn left(&self) -> Duration {
+    /// The time that is left.
+    pub fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.started.elapsed())
     }
 

@@ -82,6 +82,11 @@ fn a_session_is_a_task_with_its_tools_as_events_and_its_tasks_beside_it() {
     assert_eq!(session["metadata"]["end_reason"], "prompt_input_exit");
     let task = show(&sandbox, &format!("{SESSION}.task-001"));
     assert_eq!(task["context"]["session_id"], SESSION);
+    assert_eq!(task["execution_result"], Value::Null);
+    let subagent = session["events"][9]["metadata"]["task_id"].as_str().unwrap();
+    let took = &show(&sandbox, subagent)["execution_result"];
+    assert_eq!(took["start_time"], session["events"][8]["at"]);
+    assert!(took["end_time"].is_string(), "{took}");
     assert_eq!(sandbox.logged(&["--session", SESSION, "--agent", "claude"]).len(), 3);
     let everything = sandbox.git(&["log", "-p", "audit"]);
     assert!(!everything.contains("s3cret"), "{everything}");
@@ -235,6 +240,19 @@ fn what_could_not_be_done_is_said_to_whom_asks() {
     assert_eq!(said.exits(0).says("no audit ledger").stdout, "");
     let said = sandbox.audit_with_input(&["hook", "claude", "--verbose"], "{").exits(0).says("not JSON");
     assert_eq!(said.stdout, "");
+}
+
+#[test]
+fn what_was_taken_down_is_said_in_words() {
+    let sandbox = Sandbox::beside_code();
+    let said = |name: &str| {
+        sandbox.audit_with_input(&["hook", "claude", "--verbose"], input(&sandbox, name)).exits(0).stderr
+    };
+    assert_eq!(said("claude/session-start"), format!("note: 1 event of {SESSION}\n"));
+    let both = format!("note: 1 event of {SESSION}, the entry {SESSION}.task-001\n");
+    assert_eq!(said("claude/task-completed"), both);
+    assert_eq!(said("claude/session-end"), format!("note: the end of {SESSION}\n"));
+    assert_eq!(said("claude/stop"), "note: nothing to take down\n");
 }
 
 #[test]

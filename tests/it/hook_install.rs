@@ -228,6 +228,48 @@ fn what_git_does_in_a_task_is_its_events_and_nothing_otherwise() {
 }
 
 #[test]
+fn the_commits_that_git_makes_are_artifacts_of_the_task_by_the_repositorys_name() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.audit(&["hook", "install", "git"]).exits(0);
+    sandbox.git(&["remote", "add", "origin", "https://dev:s3cret@example.com/shop.git"]);
+    sandbox.audit(&["start", "t1", "--pid", "none"]).exits(0);
+    let tree = sandbox.root().join("tree");
+    git_in_task(&sandbox, &["worktree", "add", "--quiet", "-b", "topic", tree.to_str().unwrap()]);
+    let tree = tree.to_str().unwrap();
+    git_in_task(&sandbox, &["-C", tree, "commit", "--quiet", "--allow-empty", "-m", "First"]);
+    fs::write(sandbox.root().join("tree/new"), "1\n").unwrap();
+    git_in_task(&sandbox, &["-C", tree, "add", "new"]);
+    git_in_task(&sandbox, &["-C", tree, "commit", "--quiet", "--amend", "-m", "Second"]);
+    // What is known is not taken down again.
+    git_in_task(&sandbox, &["-C", tree, "hook", "run", "post-commit"]);
+    sandbox.audit(&["finish", "t1", "--status", "completed"]).exits(0);
+    let entry = sandbox.audit(&["show", "--json", "t1"]).exits(0).json();
+    let artifacts = entry["artifacts"].as_array().unwrap();
+    let summaries: Vec<_> = artifacts.iter().map(|artifact| artifact["summary"].as_str().unwrap()).collect();
+    assert_eq!(summaries, ["First", "Second"]);
+    assert_eq!(artifacts[1]["ref_value"], sandbox.git(&["rev-parse", "topic"]).trim());
+    assert!(artifacts[1]["metadata"]["patch_id"].is_string(), "{}", artifacts[1]);
+    let events = entry["events"].as_array().unwrap();
+    let of_git = events.iter().filter(|event| event["type"].as_str().unwrap().starts_with("repo_"));
+    for item in of_git.chain(artifacts) {
+        assert_eq!(item["repo_id"], "example.com/shop", "{item}");
+    }
+}
+
+#[test]
+fn a_name_that_the_task_gave_the_repository_is_the_name_of_its_commits() {
+    let sandbox = Sandbox::beside_code();
+    sandbox.audit(&["hook", "install", "git"]).exits(0);
+    let commit = Sandbox::as_user(&["commit", "--quiet", "--allow-empty", "-m", "From inside"]);
+    let run = ["run", "--task-id", "t1", "--repo", ".", "--repo-id", "shop", "--", "git"];
+    sandbox.audit(&[&run, &commit[..]].concat()).exits(0);
+    let entry = sandbox.audit(&["show", "--json", "t1"]).exits(0).json();
+    let artifacts = entry["artifacts"].as_array().unwrap();
+    assert_eq!(artifacts.len(), 1, "{entry}");
+    assert_eq!(artifacts[0]["repo_id"], "shop");
+}
+
+#[test]
 fn inside_run_the_hooks_find_the_task_by_themselves() {
     let sandbox = Sandbox::beside_code();
     sandbox.audit(&["hook", "install", "git"]).exits(0);

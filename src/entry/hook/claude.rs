@@ -5,7 +5,7 @@ use serde_json::json;
 use super::input::Input;
 use super::session::{Part, Session};
 use super::tool::{self, Ended, exit_code};
-use super::{Action, Agent};
+use super::{Action, Agent, SUBAGENT_START};
 use crate::entry::Status;
 
 pub(super) fn actions(input: Input<'_>) -> Option<Vec<Action>> {
@@ -71,7 +71,7 @@ pub(super) fn shared(event: &str, session: &Session<'_>, input: Input<'_>) -> Op
             "type": "turn_error", "level": "error", "status": "failure", "error_message": input.word("error"),
         }),
         "SubagentStart" => json!({
-            "type": "subagent_start",
+            "type": SUBAGENT_START,
             "metadata": { "task_id": session.id_within(input.text("agent_id")?)?, "subagent_type": input.line("agent_type") },
         }),
         "SubagentStop" => {

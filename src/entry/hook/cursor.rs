@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::input::Input;
 use super::session::{Part, Session};
 use super::tool::{self, Ended};
-use super::{Action, Agent};
+use super::{Action, Agent, SUBAGENT_START};
 use crate::entry::Status;
 
 pub(super) fn actions(input: Input<'_>) -> Option<Vec<Action>> {
@@ -40,7 +40,7 @@ pub(super) fn actions(input: Input<'_>) -> Option<Vec<Action>> {
         "afterMCPExecution" => json!({
             "type": "tool_use", "operation": input.line("tool_name"), "metadata": { "duration_ms": duration_ms },
         }),
-        "subagentStart" => json!({ "type": "subagent_start", "metadata": {
+        "subagentStart" => json!({ "type": SUBAGENT_START, "metadata": {
             "task_id": session.id_within(input.text("subagent_id")?)?, "subagent_type": input.line("subagent_type"),
         } }),
         "subagentStop" => return subagent(&session, input, status),

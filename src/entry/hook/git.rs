@@ -1,5 +1,7 @@
 //! What git tells its hooks, as an event of the task that is running. `githooks(5)` has the arguments and the input.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::input::object;
@@ -98,6 +100,22 @@ pub fn event(
     Some(object(event))
 }
 
+/// The commits that were made by what `event` tells, each once.
+pub fn made(event: &Map<String, Value>) -> Vec<&str> {
+    let kind = event.get("type").and_then(Value::as_str);
+    let rewritten = event.get("metadata").and_then(|metadata| metadata.get("commits")?.as_array());
+    let mut commits: Vec<_> = match kind {
+        Some("repo_commit") => event.get("commit_hash").into_iter().filter_map(Value::as_str).collect(),
+        Some("repo_rewrite") => {
+            rewritten.into_iter().flatten().filter_map(|pair| pair.get("new")?.as_str()).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut known = BTreeSet::new();
+    commits.retain(|commit| known.insert(*commit));
+    commits
+}
+
 /// The first items, and how many there are where that is more.
 fn first(items: impl Iterator<Item = Value>) -> (Vec<Value>, Option<usize>) {
     let mut items: Vec<_> = items.collect();
@@ -157,6 +175,19 @@ mod tests {
         let many = told("post-rewrite", &["amend"], &"aa bb\n".repeat(1000));
         assert_eq!(many["metadata"]["commits"].as_array().map(Vec::len), Some(MAX_ITEMS));
         assert_eq!(many["metadata"]["commit_count"], 1000);
+    }
+
+    #[test]
+    fn the_commits_that_were_made_are_those_of_a_commit_and_the_new_ones_of_a_rewrite() {
+        let made_by = |hook, arguments: &[&str], input| {
+            let event = told(hook, arguments, input);
+            made(event.as_object().unwrap()).into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(made_by("post-commit", &[], ""), ["c0ffee"]);
+        // Two that were squashed are one.
+        assert_eq!(made_by("post-rewrite", &["rebase"], "aa cc\nbb cc\ndd ee\n"), ["cc", "ee"]);
+        assert!(made_by("post-checkout", &["aa", "bb", "1"], "").is_empty());
+        assert!(made_by("post-merge", &["0"], "").is_empty());
     }
 
     #[test]

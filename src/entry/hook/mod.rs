@@ -23,6 +23,9 @@ mod tool;
 
 use input::Input;
 
+/// The type of the event that a subagent begins; its `metadata.task_id` is what the subagent will be recorded as.
+pub const SUBAGENT_START: &str = "subagent_start";
+
 /// A coding agent whose hooks are understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agent {
@@ -87,6 +90,8 @@ pub enum Action {
     },
     /// Record a task that was never running for us.
     Record {
+        /// The task.
+        task_id: TaskId,
         /// The entry without `timestamp`.
         entry: Map<String, Value>,
     },
@@ -154,7 +159,7 @@ mod tests {
             Action::Finish { task_id, status, fields } => {
                 json!({ "finish": task_id, "status": status, "fields": fields })
             }
-            Action::Record { entry } => json!({ "record": entry }),
+            Action::Record { entry, .. } => json!({ "record": entry }),
         });
         shown.collect()
     }
@@ -164,7 +169,7 @@ mod tests {
         let mut entry = match action {
             Action::Start { fields, .. } | Action::Finish { fields, .. } => fields.clone(),
             Action::Event { event, .. } => object(json!({ "events": [event] })),
-            Action::Record { entry } => entry.clone(),
+            Action::Record { entry, .. } => entry.clone(),
         };
         if let Action::Start { task_id, .. }
         | Action::Event { task_id, .. }

@@ -111,7 +111,7 @@ impl<'i> Session<'i> {
             "metadata": part.metadata,
         });
         let mut actions = self.event(event);
-        actions.push(Action::Record { entry: object(entry) });
+        actions.push(Action::Record { task_id: part.id, entry: object(entry) });
         actions
     }
 }
