@@ -12,7 +12,7 @@ use super::finish::{self, FinishOptions};
 use super::input::Source;
 use super::record::{self, RecordOptions};
 use super::running::{self, RepositoryOption};
-use super::scribe::Scribe;
+use super::scribe::{Item, Scribe};
 use super::start::{self, Owner, StartOptions, StartOutcome};
 use super::{Context, looks, record::Progress};
 use crate::entry::hook::git::{self, Head};
@@ -97,15 +97,15 @@ pub fn run_git(context: &Context, options: GitOptions) -> Result<Vec<Deed>> {
     let mut artifacts = Vec::new();
     if let Ok((repo_id, commits)) = made_here(context, &known, &git::made(&event)) {
         artifacts = commits.iter().map(|commit| looks::commit_artifact(&repo_id, commit)).collect();
-        artifacts.retain(|artifact| !known.has_artifact(artifact));
         event.insert("repo_id".into(), repo_id.into());
     }
     let metadata = event.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
     metadata["directory"] = context.place.directory.to_string_lossy().into();
     let (mut journal, start) = running::open(&of_task, &task_id)?;
     let mut scribe = Scribe::of(&start, running::now(context))?;
-    let mut records = vec![scribe.event(event)?];
-    // An artifact that the ledger's policy refuses does not take the event with it.
+    let mut records = vec![scribe.event(Item::captured(event))?];
+    // An artifact that the ledger's policy refuses does not take the event with it; one that the task has is passed over
+    // when the journal is read.
     records.extend(scribe.artifacts(artifacts).unwrap_or_default());
     journal.append(records)?;
     journal.commit()?;
