@@ -212,7 +212,7 @@ mod tests {
             ("GITHUB_RUN_ATTEMPT", "2"),
             ("GITHUB_RUN_ID", "4821"),
             ("GITHUB_SERVER_URL", "https://ann:secret@git.example.com"),
-            ("GITHUB_WORKSPACE", "/work/shop"),
+            ("GITHUB_WORKSPACE", "/builds/shop"),
             ("RUNNER_NAME", "runner-7"),
             ("GITHUB_TOKEN", "secret"),
         ])
@@ -223,7 +223,7 @@ mod tests {
         let ci = detect(&github()).unwrap();
         assert_eq!((ci.provider, ci.task_id.as_str()), ("github", "github-4821-2-build"));
         let context = json!({
-            "workspace_id": "acme/shop", "worktree_path": "/work/shop", "session_id": "github-4821-2",
+            "workspace_id": "acme/shop", "worktree_path": "/builds/shop", "session_id": "github-4821-2",
             "correlation_id": "github-4821", "worker_id": "runner-7", "actor": "ann"
         });
         assert_eq!(Value::Object(ci.context), context);

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn id(url: &str) -> String {
-        from_url(url, Path::new("/work/shop")).unwrap_or_default()
+        from_url(url, Path::new("/srv/shop")).unwrap_or_default()
     }
 
     #[test]
@@ -179,8 +179,8 @@ mod tests {
     fn a_local_remote_is_its_path() {
         assert_eq!(id("/srv/git/shop.git"), "/srv/git/shop");
         assert_eq!(id("file:///srv/git/shop/.git"), "/srv/git/shop");
-        assert_eq!(id("../upstream.git"), "/work/upstream");
-        assert_eq!(id("./a:b"), "/work/shop/a:b");
+        assert_eq!(id("../upstream.git"), "/srv/upstream");
+        assert_eq!(id("./a:b"), "/srv/shop/a:b");
     }
 
     #[test]
