@@ -1,6 +1,6 @@
 //! A command, run as if nobody watched: its own standard input and output, its terminal, its signals, its exit code.
 //!
-//! - [`signals`]: what is sent to us is sent on · [`relay`]: standard error on its way, and its last lines
+//! - [`signals`]: what is sent to us is sent on · [`mod@relay`]: standard error on its way, and its last lines
 //! - [`tail`]: what is worth keeping of those
 
 use std::ffi::OsString;
