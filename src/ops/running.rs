@@ -86,16 +86,20 @@ fn journals_by_sight(context: &Context, task_id: &TaskId) -> Option<Journals> {
 
 /// Whether the ledger has an entry of the task, as far as that can be known.
 pub(super) fn is_recorded(context: &Context, task_id: &TaskId) -> bool {
-    Ledger::open(&context.place).and_then(|ledger| ledger.view()?.has(task_id)).unwrap_or(false)
+    Ledger::open(&context.place).is_ok_and(|ledger| has_entry(&ledger, task_id))
+}
+
+fn has_entry(ledger: &Ledger, task_id: &TaskId) -> bool {
+    ledger.view().and_then(|mut view| view.has(task_id)).unwrap_or(false)
 }
 
 /// Why there is no journal of the task.
 pub(super) fn not_running(context: &Context, journals: &Journals, task_id: &TaskId) -> Error {
-    let ledger = Ledger::open(&context.place);
-    if ledger.as_ref().is_ok_and(|ledger| ledger.is_waiting(task_id)) {
+    let ledger = Ledger::open(&context.place).ok();
+    if ledger.as_ref().is_some_and(|ledger| ledger.is_waiting(task_id)) {
         return Error::Waiting(task_id.clone());
     }
-    let is_recorded = is_recorded(context, task_id);
+    let is_recorded = ledger.is_some_and(|ledger| has_entry(&ledger, task_id));
     let similar = journals.tasks().into_iter().map(|running| running.to_string());
     let similar = similar
         .filter(|running| strsim::jaro_winkler(running, task_id.as_str()) > SIMILARITY)
