@@ -8,6 +8,7 @@
 //! - [`ledger`]: the branch: opening, appending, walking; git2 is named here and in [`journal::capture`] only
 //! - [`index`]: what answers questions sooner, made from the history; the only place that names rusqlite
 //! - [`journal`]: the stories of running tasks, and what they change in repositories
+//! - [`verify`]: the checks, over raw objects; they never use the index
 //! - [`entry`]: the domain: what an entry is, its rules, its bytes, its commit message; pure
 //! - [`error`]: what can go wrong, with hint and exit code
 
@@ -19,5 +20,6 @@ pub mod journal;
 pub mod ledger;
 pub mod ops;
 pub mod output;
+pub mod verify;
 
 pub use error::{Error, Result};
