@@ -200,6 +200,10 @@ pub enum ExitStatus {
     Failed,
     /// Wrong usage or invalid input.
     Invalid,
+    /// `verify`: the ledger is not valid.
+    NotValid,
+    /// `verify`: it cannot be said whether the ledger is valid.
+    Inconclusive,
     /// `--strict`: the entry exists with other content.
     Differs,
     /// Recorded and durable, but the answer could not be printed.
@@ -217,6 +221,8 @@ impl ExitStatus {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Invalid => 2,
+            Self::NotValid => 3,
+            Self::Inconclusive => 4,
             Self::Differs => 5,
             Self::Unprinted => 6,
             Self::Busy => 7,

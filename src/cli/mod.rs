@@ -46,6 +46,7 @@ mod show;
 mod start;
 mod stats;
 mod tasks;
+mod verify;
 
 use reader::ColorWhen;
 
@@ -67,8 +68,9 @@ use reader::ColorWhen;
   git audit show deploy-42
 
 Exit codes:
-  0 done · 1 failed · 2 wrong usage or invalid input · 5 --strict: the entry has other content
-  6 recorded, but the answer could not be printed · 7 busy, safe to retry
+  0 done · 1 failed · 2 wrong usage or invalid input · 3 verify: not valid · 4 verify: inconclusive
+  5 --strict: the entry has other content · 6 recorded, but the answer could not be printed
+  7 busy, safe to retry
   125 run --strict: not recorded · 126 run: the command cannot be run · 127 run: no such command")]
 struct Cli {
     /// Run as if started in PATH; may be repeated, as in git
@@ -127,6 +129,7 @@ enum Command {
     Events(OnDemand<items::EventsArgs>),
     Steps(OnDemand<items::StepsArgs>),
     Stats(OnDemand<stats::StatsArgs>),
+    Verify(OnDemand<verify::VerifyArgs>),
     Hook(OnDemand<hook::HookArgs>),
     Index(OnDemand<index::IndexArgs>),
     Completions(OnDemand<completions::CompletionsArgs>),
@@ -302,6 +305,7 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Events(args) => args.0.run(&mut session),
         Command::Steps(args) => args.0.run(&mut session),
         Command::Stats(args) => args.0.run(&mut session),
+        Command::Verify(args) => args.0.run(&mut session),
         Command::Hook(args) => args.0.run(&mut session, !cli.directory.is_empty()),
         Command::Index(args) => args.0.run(&mut session),
         Command::Completions(args) => args.0.run(&mut session),

@@ -86,6 +86,12 @@ impl Policy {
     }
 }
 
+/// How many entries the flat directory holds, as a policy file says, or as there is none; `None`: it cannot be read.
+pub fn flat_limit_of(config: Option<&[u8]>) -> Option<u32> {
+    let Some(config) = config else { return Some(default_flat_limit()) };
+    Policy::parse(&String::from_utf8_lossy(config)).ok().map(|policy| policy.flat_limit)
+}
+
 fn first_version() -> u32 {
     1
 }

@@ -11,7 +11,7 @@
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
 //! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
 //! - [`whereabouts`]: the repository that we stand in, ledger or not
-//! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit
+//! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit · [`raw`]: objects for verification
 //!
 //! Invariants: a tree is the tip's tree plus entries, never made from an index; the ref moves by compare-and-swap
 //! only, after the objects are durable; a branch that is checked out never moves without its index.
@@ -46,6 +46,7 @@ mod pass;
 mod preferences;
 mod publish;
 mod queue;
+mod raw;
 mod request;
 mod settings;
 mod sharing;
@@ -62,6 +63,7 @@ pub use append::{Appended, Naming, Receipt};
 pub use bulk::{Bulk, Ended};
 pub use commit::{BlobId, CommitId};
 pub use durability::{Durability, Syncing};
+pub use entries::flat_limit_of;
 pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};
@@ -69,6 +71,7 @@ pub(crate) use locate::open_any;
 pub use lock::Deadline;
 pub use packing::Packed;
 pub use preferences::Preferences;
+pub use raw::{Fault, Kind, ObjectId, RawObjects, RawStore};
 pub use request::Request;
 pub use settings::ConfigVariables;
 pub use spool::{Spool, Spooled, Waiting};

@@ -34,6 +34,7 @@ mod scribe;
 pub mod show;
 pub mod start;
 pub mod tasks;
+pub mod verify;
 
 /// Entries that share one pass are held in memory until it is done.
 const MAX_PASS_ENTRIES: usize = 256;

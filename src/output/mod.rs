@@ -26,6 +26,7 @@ pub mod stats;
 mod style;
 mod table;
 pub mod v1;
+pub mod verify;
 
 pub use fields::Field;
 pub use list::{List, ListPrinter};

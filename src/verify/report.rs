@@ -3,10 +3,13 @@
 //! Nothing here decides; the checks do. A layer that was not run says why, and a report whose layers were not all run never
 //! says "valid".
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::entry::TaskId;
+use crate::ledger::ObjectId;
 
 /// A part of the evidence, checked by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -70,6 +73,18 @@ pub enum Severity {
     Inconclusive,
     /// Against a rule: the ledger is not valid.
     Error,
+}
+
+impl Severity {
+    /// Its name in every format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Inconclusive => "inconclusive",
+            Self::Error => "error",
+        }
+    }
 }
 
 macro_rules! codes {
@@ -267,6 +282,17 @@ pub enum LayerStatus {
     NotChecked(String),
 }
 
+impl LayerStatus {
+    /// Its name in every format.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::NotChecked(_) => "not-checked",
+        }
+    }
+}
+
 /// All in all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -279,4 +305,33 @@ pub enum Verdict {
     NotValid,
     /// It cannot be said.
     Inconclusive,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The ledger's branch.
+    pub branch: String,
+    /// The commit that it is about.
+    pub head: ObjectId,
+    /// Only what came after this commit was looked at.
+    pub since: Option<ObjectId>,
+    /// Entries, with those before `since` where they are known.
+    pub entries: u64,
+    /// Commits that were checked.
+    pub commits: u64,
+    /// The root of the Merkle tree over all entries, in base64; `None` where those before `since` are not known.
+    pub merkle_root: Option<String>,
+    /// How each layer stands.
+    pub layers: Vec<(Layer, LayerStatus)>,
+    /// The first commit, in the ledger's order, that breaks a rule.
+    pub first_bad_commit: Option<String>,
+    /// What was found, in the ledger's order; of one code, the first thousand.
+    pub findings: Vec<Finding>,
+    /// How many of each code.
+    pub counts: BTreeMap<Code, u64>,
+    /// All in all.
+    pub verdict: Verdict,
+    /// Why this clone does not remember it, if that could not be written.
+    pub unremembered: Option<String>,
 }

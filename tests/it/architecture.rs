@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Who may use whom. `error` is everybody's.
 const MAY_USE: [(&str, &[&str]); 9] = [
     ("main", &["cli"]),
-    ("cli", &["ops", "output", "ledger", "entry"]),
+    ("cli", &["ops", "output", "verify", "ledger", "entry"]),
     ("output", &["ops", "verify", "ledger", "entry"]),
     ("ops", &["ledger", "index", "verify", "journal", "entry"]),
     ("journal", &["ledger", "entry"]),

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -27,10 +27,10 @@ const MAX_WHOLE_BYTES: usize = 32 << 20;
 /// What is read of a pack at a time, around the object where neighbours are likely to follow.
 const NEAR_BYTES: usize = 64 * 1024;
 const FAR_BYTES: usize = 4 * 1024;
-/// Packs that are kept open, each with its index.
+/// Packs that are kept open, each with its index: libgit2 opens files, too.
 const MAX_PACKS: usize = 32;
 /// What is kept of bases, in all.
-const MAX_BASES_BYTES: usize = 8 << 20;
+const BASES_BYTES: usize = 8 << 20;
 /// Deltas of deltas that are followed; git makes 50, and 4,095 at most.
 const MAX_DEPTH: usize = 4096;
 
@@ -43,6 +43,8 @@ pub(in crate::ledger) struct PackReader {
     format: ObjectFormat,
     /// No object is larger.
     limit: usize,
+    /// No more are opened.
+    most_packs: usize,
     packs: OnceCell<Vec<Pack>>,
     /// The pack that had the last object: it is likely to have the next.
     last: Cell<usize>,
@@ -51,6 +53,7 @@ pub(in crate::ledger) struct PackReader {
 }
 
 struct Pack {
+    path: PathBuf,
     file: File,
     index: Index,
     window: RefCell<Window>,
@@ -64,10 +67,22 @@ struct Window {
 }
 
 /// Objects that others are deltas of, by pack and offset.
-#[derive(Default)]
 struct Bases {
     objects: HashMap<(usize, u64), Object>,
+    /// The same, the oldest first.
+    order: VecDeque<(usize, u64)>,
     bytes: usize,
+    most_bytes: usize,
+}
+
+/// What the packs have of an object.
+pub(in crate::ledger) enum Held {
+    /// It is in none.
+    Nowhere,
+    /// It is in one, and cannot be read there, or is another.
+    Damaged(PathBuf),
+    /// Its kind and content.
+    Object(ObjectType, Rc<Vec<u8>>),
 }
 
 /// An entry of a pack.
@@ -83,26 +98,44 @@ impl PackReader {
             directory,
             format,
             limit,
+            most_packs: MAX_PACKS,
             packs: OnceCell::new(),
             last: Cell::new(0),
-            bases: RefCell::default(),
+            bases: RefCell::new(Bases::up_to(BASES_BYTES)),
             zlib: RefCell::default(),
         }
     }
 
+    /// For reading all that a repository has: every pack is opened, and so many bytes of bases are kept.
+    pub fn thorough(self, bases_bytes: usize) -> Self {
+        Self { most_packs: usize::MAX, bases: RefCell::new(Bases::up_to(bases_bytes)), ..self }
+    }
+
     /// The object, if it is in a pack that can be read.
     pub fn read(&self, oid: Oid) -> Option<(ObjectType, Vec<u8>)> {
-        let packs = self.packs.get_or_init(|| open_all(&self.directory));
+        match self.find(oid) {
+            Held::Object(kind, content) => Some((kind, Rc::unwrap_or_clone(content))),
+            Held::Nowhere | Held::Damaged(_) => None,
+        }
+    }
+
+    /// The object as the first pack has it that names it.
+    pub fn find(&self, oid: Oid) -> Held {
+        let packs = self.packs.get_or_init(|| open_all(&self.directory, self.most_packs));
         let last = self.last.get();
         let order = std::iter::once(last).chain((0..packs.len()).filter(|number| *number != last));
-        let (number, offset) = order
-            .filter_map(|number| Some((number, packs.get(number)?.index.find(oid.as_bytes())?)))
-            .next()?;
+        let mut places =
+            order.filter_map(|number| Some((number, packs.get(number)?.index.find(oid.as_bytes())?)));
+        let Some((number, offset)) = places.next() else { return Held::Nowhere };
         self.last.set(number);
-        let (kind, content) = self.object_at(packs, number, offset)?;
-        let header = format!("{} {}\0", kind.str(), content.len());
-        let is_it = super::checksum(self.format, &[header.as_bytes(), &content]) == oid.as_bytes();
-        is_it.then(|| (kind, Rc::unwrap_or_clone(content)))
+        let found = self.object_at(packs, number, offset).filter(|(kind, content)| {
+            let header = format!("{} {}\0", kind.str(), content.len());
+            super::checksum(self.format, &[header.as_bytes(), content]) == oid.as_bytes()
+        });
+        match found {
+            Some((kind, content)) => Held::Object(kind, content),
+            None => Held::Damaged(packs[number].path.clone()),
+        }
     }
 
     fn object_at(&self, packs: &[Pack], number: usize, offset: u64) -> Option<Object> {
@@ -133,7 +166,8 @@ impl PackReader {
         };
         while let Some((at, delta)) = deltas.pop() {
             content = Rc::new(delta::apply(&content, &delta)?);
-            if !deltas.is_empty() {
+            // A directory is the base of how it was before.
+            if !deltas.is_empty() || kind == ObjectType::Tree {
                 self.bases.borrow_mut().keep((number, at), &(kind, Rc::clone(&content)));
             }
         }
@@ -211,24 +245,31 @@ fn take_distance(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 impl Bases {
+    fn up_to(most_bytes: usize) -> Self {
+        Self { objects: HashMap::new(), order: VecDeque::new(), bytes: 0, most_bytes }
+    }
+
     fn keep(&mut self, place: (usize, u64), object: &Object) {
-        if self.bytes > MAX_BASES_BYTES {
-            *self = Self::default();
+        while self.bytes > self.most_bytes {
+            let Some(oldest) = self.order.pop_front() else { break };
+            self.bytes -= self.objects.remove(&oldest).map_or(0, |(_, content)| content.len());
         }
-        self.bytes += object.1.len();
-        self.objects.insert(place, object.clone());
+        if self.objects.insert(place, object.clone()).is_none() {
+            self.bytes += object.1.len();
+            self.order.push_back(place);
+        }
     }
 }
 
-/// Packs whose index can be read, the largest first, and not too many: libgit2 opens files, too.
-fn open_all(directory: &Path) -> Vec<Pack> {
+/// Packs whose index can be read, the largest first, and at most so many.
+fn open_all(directory: &Path, most: usize) -> Vec<Pack> {
     let Ok(listing) = fs::read_dir(directory) else { return Vec::new() };
     let paths = listing.filter_map(|item| Some(item.ok()?.path()));
     let indexes = paths.filter(|path| path.extension().is_some_and(|extension| extension == "idx"));
     let sized = indexes.filter_map(|path| Some((fs::metadata(&path).ok()?.len(), path)));
     let mut sized: Vec<_> = sized.collect();
     sized.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-    sized.iter().take(MAX_PACKS).filter_map(|(_, path)| Pack::open(path)).collect()
+    sized.iter().take(most).filter_map(|(_, path)| Pack::open(path)).collect()
 }
 
 /// The index of a pack: a file, and in memory once so much is asked of it that this pays.
@@ -348,8 +389,9 @@ fn find_in(file: &[u8], mut low: u64, mut high: u64, id: &[u8]) -> Option<u64> {
 
 impl Pack {
     fn open(index: &Path) -> Option<Self> {
-        let file = File::open(index.with_extension("pack")).ok()?;
-        Some(Self { file, index: Index::open(index)?, window: RefCell::default() })
+        let path = index.with_extension("pack");
+        let file = File::open(&path).ok()?;
+        Some(Self { path, file, index: Index::open(index)?, window: RefCell::default() })
     }
 
     /// At least `wanted` bytes of the pack from `offset`, or all there are, which the second part tells.

@@ -7,6 +7,7 @@ mod hook;
 mod list;
 mod running;
 mod stats;
+mod verify;
 mod writing;
 
 pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, ManAnswer, PathAnswer, RecordAnswer};
@@ -15,4 +16,5 @@ pub use hook::HookChangesAnswer;
 pub use list::{ItemAnswer, ListTail};
 pub use running::{ArtifactAnswer, EventAnswer, StartAnswer, TaskAnswer, TasksAnswer};
 pub use stats::{GroupAnswer, IndexAnswer, StatsAnswer};
+pub use verify::{FindingAnswer, VerifyAnswer};
 pub use writing::{FlushAnswer, ImportAnswer, RefusedAnswer};

@@ -1,0 +1,118 @@
+//! `git audit verify`
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Done, Session};
+use crate::error::ExitStatus;
+use crate::ops;
+use crate::ops::verify::{Layer, Progress, Since, VerifyOptions};
+use crate::output::verify;
+use crate::verify::report::Verdict;
+
+/// A verification that takes longer shows how far it is.
+const BAR_AFTER: Duration = Duration::from_millis(500);
+
+/// Check that nothing in the ledger was changed, removed or left out
+#[derive(Args)]
+#[command(
+    after_help = "It reads the objects themselves, says what it checked and what it could not, and names the first bad commit. \
+What each finding means is in docs/VERIFY.md.
+
+Exit codes:
+  0 nothing found · 3 not valid · 4 inconclusive: shallow, partial, nothing to check, a required layer missing
+
+Examples:
+  git audit verify
+  git audit verify --since pin
+  git audit verify --require signed,witnessed --json"
+)]
+pub(super) struct VerifyArgs {
+    /// Check only what came after this: a commit, or `pin` for what was verified here before
+    #[arg(long, value_name = "COMMIT")]
+    since: Option<String>,
+    /// Exit 4 unless these were checked too, and found in order
+    #[arg(long, value_name = "LAYERS", value_enum, value_delimiter = ',')]
+    require: Vec<Required>,
+}
+
+/// What can be required.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Required {
+    /// Every entry's commit has a signature by somebody who is allowed to sign
+    Signed,
+    /// A checkpoint that a trusted key has signed holds
+    Witnessed,
+}
+
+impl VerifyArgs {
+    pub fn run(self, session: &mut Session) -> Done {
+        let since = match self.since {
+            None => Since::Beginning,
+            Some(word) if word == "pin" => Since::Pin,
+            Some(commit) => Since::Commit(commit),
+        };
+        let required = self.require.iter().map(|required| match required {
+            Required::Signed => Layer::Signatures,
+            Required::Witnessed => Layer::Checkpoints,
+        });
+        let options = VerifyOptions { since, required: required.collect() };
+        let mut bar = Bar::default();
+        let report = ops::verify::run(&session.context, options, &mut |progress| bar.tell(progress));
+        bar.end();
+        let report = report?;
+        verify::report(&mut session.printer, &report)?;
+        if let Some(why) = &report.unremembered {
+            session.messages.warning(&format!("this clone does not remember that it was verified: {why}"));
+        }
+        Ok(match report.verdict {
+            Verdict::Valid | Verdict::NothingFound => ExitStatus::Done,
+            Verdict::NotValid => ExitStatus::NotValid,
+            Verdict::Inconclusive => ExitStatus::Inconclusive,
+        })
+    }
+}
+
+/// How far it is, on standard error, where a person is watching.
+struct Bar {
+    bar: Option<ProgressBar>,
+    begun: Instant,
+}
+
+impl Default for Bar {
+    fn default() -> Self {
+        Self { bar: None, begun: Instant::now() }
+    }
+}
+
+impl Bar {
+    fn tell(&mut self, progress: Progress) {
+        let Progress { done, total } = progress;
+        // Looking at the clock costs more than a hundredth of a commit.
+        if self.bar.is_none()
+            && done.is_multiple_of(256)
+            && self.begun.elapsed() > BAR_AFTER
+            && io::stderr().is_terminal()
+        {
+            let bar =
+                ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr_with_hz(5));
+            let template = "verifying {wide_bar} {human_pos} of {human_len} commits, {eta} left";
+            self.bar = Some(match ProgressStyle::with_template(template) {
+                Ok(style) => bar.with_style(style),
+                Err(_) => bar,
+            });
+        }
+        if let Some(bar) = self.bar.as_ref().filter(|_| done.is_multiple_of(256)) {
+            bar.set_position(done as u64);
+        }
+    }
+
+    fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

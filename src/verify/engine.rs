@@ -1,0 +1,404 @@
+//! The checks at work: all commits after the start, on all processors, then what can only be seen of them together.
+//!
+//! A stretch of the order is one processor's at a time, from its newest commit to its oldest: that is how the packs that
+//! the ledger writes describe directories. What is kept of a commit is small: its entry's hashes and names.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::changes::Comparison;
+use super::entries::{self, Told};
+use super::findings::Findings;
+use super::history::{Addition, Room, Visit};
+use super::log::merkle::{self, Hash};
+use super::object::{self, Item};
+use super::report::{Code, Finding};
+use super::timeline::{Step, Timeline, of_object};
+use crate::entry::TaskId;
+use crate::ledger::layout::{CONFIG, ROOT, SHARDS, TASKS, flat_path, sharded_path};
+use crate::ledger::{Fault, Kind, ObjectId, RawObjects, RawStore, flat_limit_of};
+
+/// Commits that a processor takes at a time.
+const STRETCH: usize = 4096;
+/// A clock may be behind another by so much.
+const SKEW_SECONDS: i64 = 300;
+
+/// An entry at its place in the ledger's order: a leaf of the Merkle tree.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Its hash, over the stored bytes.
+    pub hash: Hash,
+    /// Its task.
+    pub task_id: TaskId,
+    /// The commit that added it.
+    pub commit: ObjectId,
+    /// The object that holds it.
+    pub blob: ObjectId,
+}
+
+/// What the commits were found to hold.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// The entries, in order.
+    pub leaves: Vec<Leaf>,
+    /// For each step, the latest time that it or anything before it was committed at.
+    pub latest: Vec<i64>,
+}
+
+/// What an entry's commit was found to be.
+struct Added {
+    place: usize,
+    addition: Addition,
+    hash: Hash,
+    supersedes: Option<TaskId>,
+}
+
+/// A stretch that was checked.
+struct Stretch {
+    number: usize,
+    findings: Findings,
+    added: Vec<Added>,
+}
+
+/// Checks the commits of a timeline.
+pub struct Engine<'e> {
+    /// Where the objects are.
+    pub store: &'e RawStore,
+    /// The commits.
+    pub timeline: &'e Timeline,
+    /// The commit before them, and its tree; `None`: there is none.
+    pub start: Option<(ObjectId, Step)>,
+    /// A missing object may be one that a partial clone left out.
+    pub is_partial: bool,
+    /// Processors to be used.
+    pub threads: usize,
+}
+
+impl Engine<'_> {
+    /// Checks all of it. `watch` is told how many commits are done.
+    pub fn run(&self, findings: &mut Findings, watch: &mut dyn FnMut(usize)) -> Checked {
+        let steps = &self.timeline.steps;
+        let trees = self.trees();
+        let stretches = steps.len().div_ceil(STRETCH);
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let checked = Mutex::new(Vec::new());
+        let work = |watch: &mut dyn FnMut(usize)| {
+            let objects = self.store.open();
+            loop {
+                let taken = next.fetch_add(1, Ordering::Relaxed);
+                let Some(number) = stretches.checked_sub(taken + 1) else { break };
+                let range = number * STRETCH..steps.len().min((number + 1) * STRETCH);
+                let stretch = self.stretch(number, range, &objects, &trees, &mut || {
+                    watch(done.fetch_add(1, Ordering::Relaxed) + 1);
+                });
+                checked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(stretch);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.threads.min(stretches) {
+                scope.spawn(|| work(&mut |_| {}));
+            }
+            work(watch);
+        });
+        let mut stretches = checked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        stretches.sort_by_key(|stretch| stretch.number);
+        let mut added = Vec::new();
+        for stretch in stretches {
+            findings.absorb(stretch.findings);
+            added.extend(stretch.added);
+        }
+        let objects = self.store.open();
+        let latest = self.times(findings);
+        self.roots(&objects, findings);
+        self.superseded(&objects, &added, findings);
+        Checked { leaves: self.leaves(&objects, added, findings), latest }
+    }
+
+    /// The tree of each commit.
+    fn trees(&self) -> HashMap<ObjectId, ObjectId> {
+        let steps = self.timeline.steps.iter().map(|step| (step.id, step.tree));
+        steps.chain(self.start.iter().map(|(id, step)| (*id, step.tree))).collect()
+    }
+
+    fn stretch(
+        &self,
+        number: usize,
+        range: Range<usize>,
+        objects: &RawObjects,
+        trees: &HashMap<ObjectId, ObjectId>,
+        done: &mut dyn FnMut(),
+    ) -> Stretch {
+        let mut stretch = Stretch { number, findings: Findings::default(), added: Vec::new() };
+        for place in range.rev() {
+            let step = &self.timeline.steps[place];
+            let mut worker = Worker { engine: self, objects, trees, findings: stretch.findings.at(place) };
+            let mut added = worker.step(place, step);
+            added.reverse();
+            stretch.added.append(&mut added);
+            done();
+        }
+        stretch.added.reverse();
+        for (id, why) in objects.take_spoilt() {
+            let message = format!("a copy of object {id} cannot be trusted, though another is intact: {why}");
+            stretch.findings.add(Finding::new(Code::ObjectDamaged, message).path(id.to_string()));
+        }
+        stretch
+    }
+
+    /// Commits that are dated before what they follow.
+    fn times(&self, findings: &mut Findings) -> Vec<i64> {
+        let steps = &self.timeline.steps;
+        let mut latest: Vec<i64> = Vec::with_capacity(steps.len());
+        let mut places: HashMap<ObjectId, usize> = HashMap::new();
+        for (place, step) in steps.iter().enumerate() {
+            let before = step.parents.iter().filter_map(|parent| match &self.start {
+                Some((start, at)) if start == parent => Some(at.committed_at),
+                _ if place > 0 && steps[place - 1].id == *parent => Some(latest[place - 1]),
+                _ => places.get(parent).map(|place| latest[*place]),
+            });
+            let before = before.max();
+            if let Some(before) = before.filter(|before| step.committed_at + SKEW_SECONDS < *before) {
+                let message = format!(
+                    "the commit is dated {} s before one that it follows",
+                    before.saturating_sub(step.committed_at)
+                );
+                let finding = Finding::new(Code::CommitBackdated, message).commit(step.id);
+                findings.at(place).add(finding.evidence(format!(">= {before}"), step.committed_at));
+            }
+            latest.push(step.committed_at.max(before.unwrap_or(i64::MIN)));
+            places.insert(step.id, place);
+        }
+        latest
+    }
+
+    /// A history has one beginning. Code that was merged in has its own, and nothing to do with the ledger.
+    fn roots(&self, objects: &RawObjects, findings: &mut Findings) {
+        let roots = self.timeline.steps.iter().enumerate().filter(|(_, step)| step.parents.is_empty());
+        let Some(tip) = self.timeline.steps.last() else { return };
+        let is_shared =
+            || find(objects, self.store.id_bytes(), tip.tree, "").is_some_and(|top| top.holds_more);
+        for (place, step) in roots.skip(usize::from(self.start.is_none())) {
+            let holds_ledger =
+                find(objects, self.store.id_bytes(), step.tree, ROOT).is_some_and(|it| it.item.is_some());
+            if holds_ledger || !is_shared() {
+                let message = "the history begins here a second time";
+                let finding = Finding::new(Code::SecondRoot, message).commit(step.id);
+                let first = self.timeline.steps.first().map(|first| first.id.to_string());
+                findings.at(place).add(finding.evidence(first.unwrap_or_default(), step.id.to_string()));
+            }
+        }
+    }
+
+    /// What an entry corrects must be in the ledger.
+    fn superseded(&self, objects: &RawObjects, added: &[Added], findings: &mut Findings) {
+        let Some(tip) = self.timeline.steps.last() else { return };
+        for one in added {
+            let Some(task_id) = &one.supersedes else { continue };
+            let id_bytes = self.store.id_bytes();
+            let is_there = [flat_path(task_id), sharded_path(task_id)]
+                .iter()
+                .any(|path| find(objects, id_bytes, tip.tree, path).is_some_and(|it| it.item.is_some()));
+            if !is_there {
+                let message = format!("the entry corrects {task_id}, which the ledger does not have");
+                let finding = Finding::new(Code::SupersedesUnknown, message)
+                    .commit(self.timeline.steps[one.place].id)
+                    .path(&one.addition.path)
+                    .task(one.addition.task_id.clone());
+                findings.at(one.place).add(finding.evidence(task_id.as_str(), serde_json::Value::Null));
+            }
+        }
+    }
+
+    /// The entries in order, each once: what a merge brings in that was there already, byte for byte, stays where it was.
+    fn leaves(&self, objects: &RawObjects, added: Vec<Added>, findings: &mut Findings) -> Vec<Leaf> {
+        let mut leaves: Vec<Leaf> = Vec::with_capacity(added.len());
+        let mut known: HashMap<String, usize> = HashMap::with_capacity(added.len());
+        let before = self.start.as_ref().map(|(_, start)| Before::new(self.store, objects, start.tree));
+        for Added { place, addition, hash, .. } in added {
+            let step = &self.timeline.steps[place];
+            let lower = addition.task_id.as_str().to_ascii_lowercase();
+            let known_here = known.get(&lower).map(|index| &leaves[*index]);
+            let is_same = known_here
+                .is_some_and(|leaf| leaf.task_id == addition.task_id && leaf.blob == addition.blob)
+                || before.as_ref().is_some_and(|before| before.holds(&addition));
+            if is_same && step.is_aside {
+                continue;
+            }
+            let earlier = known_here.map(|leaf| leaf.task_id.to_string());
+            let earlier = earlier.or_else(|| before.as_ref()?.named(&addition.task_id));
+            if let Some(earlier) = earlier {
+                let message = format!("the task was recorded before, as {earlier}");
+                let finding = Finding::new(Code::EntryRepeated, message).commit(step.id).path(&addition.path);
+                findings.at(place).add(finding.task(addition.task_id.clone()));
+            }
+            known.entry(lower).or_insert(leaves.len());
+            leaves.push(Leaf { hash, task_id: addition.task_id, commit: step.id, blob: addition.blob });
+        }
+        leaves
+    }
+}
+
+/// One commit at a time.
+struct Worker<'w> {
+    engine: &'w Engine<'w>,
+    objects: &'w RawObjects,
+    trees: &'w HashMap<ObjectId, ObjectId>,
+    findings: &'w mut Findings,
+}
+
+impl Worker<'_> {
+    fn step(&mut self, place: usize, step: &Step) -> Vec<Added> {
+        let Ok(bytes) = self.objects.read(step.id, Kind::Commit) else { return Vec::new() };
+        let Ok(commit) = object::commit(&bytes) else { return Vec::new() };
+        if step.is_cut {
+            return Vec::new();
+        }
+        let Some(before) =
+            step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()
+        else {
+            return Vec::new();
+        };
+        let id_bytes = self.engine.store.id_bytes();
+        let comparison = Comparison::new(self.objects, id_bytes, self.findings);
+        let Ok(changes) = comparison.of(&before, step.tree) else { return Vec::new() };
+        for change in changes.iter().filter(|change| change.is_inside()) {
+            // Entries are read below.
+            let item = change.after.filter(|item| !item.is_directory() && !item.is_submodule());
+            if let Some(item) = item.filter(|_| crate::ledger::layout::task_id_of(&change.path).is_none()) {
+                self.blob(step.id, &change.path, item.id);
+            }
+        }
+        let message = std::str::from_utf8(commit.message).ok();
+        let (begins, room) = match &before[..] {
+            [before] if !changes.is_empty() => (self.lacks(*before, ROOT), self.room(*before, &changes)),
+            _ => (before.is_empty(), Room { is_flat_full: true, ..Room::default() }),
+        };
+        let visit = Visit { step, message: message.unwrap_or_default(), changes, begins, room };
+        let additions = visit.judge(self.findings);
+        let told =
+            Told { commit: step.id, committed_at: step.committed_at, message, encoding: commit.encoding };
+        let mut added = Vec::with_capacity(additions.len());
+        for addition in additions {
+            let Some(bytes) = self.blob(step.id, &addition.path, addition.blob) else { continue };
+            let supersedes = entries::judge(&addition, &bytes, &told, self.findings);
+            added.push(Added { place, addition, hash: merkle::leaf_hash(&bytes), supersedes });
+        }
+        added
+    }
+
+    fn tree_of(&mut self, commit: ObjectId) -> Option<ObjectId> {
+        if let Some(tree) = self.trees.get(&commit) {
+            return Some(*tree);
+        }
+        // It is before the start.
+        let bytes = self.objects.read(commit, Kind::Commit).ok()?;
+        object::commit(&bytes).ok().map(|commit| commit.tree)
+    }
+
+    fn blob(&mut self, commit: ObjectId, path: &str, id: ObjectId) -> Option<std::rc::Rc<Vec<u8>>> {
+        match self.objects.read(id, Kind::Blob) {
+            Ok(bytes) => Some(bytes),
+            Err(Fault::Missing) if self.engine.is_partial => {
+                let message = "the partial clone does not hold the content";
+                self.findings.add(Finding::new(Code::ObjectAbsent, message).commit(commit).path(path));
+                None
+            }
+            Err(fault) => {
+                self.findings.add(of_object(Kind::Blob, id, &fault).commit(commit).path(path));
+                None
+            }
+        }
+    }
+
+    fn lacks(&self, tree: ObjectId, path: &str) -> bool {
+        find(self.objects, self.engine.store.id_bytes(), tree, path).is_some_and(|found| found.item.is_none())
+    }
+
+    /// Where entries may be in a commit that follows this tree.
+    fn room(&self, tree: ObjectId, changes: &[super::changes::Change]) -> Room {
+        let id_bytes = self.engine.store.id_bytes();
+        let has_shards = !self.lacks(tree, SHARDS);
+        let adds_shard = changes.iter().any(|change| change.path.starts_with(SHARDS));
+        if has_shards || !adds_shard {
+            return Room { has_shards, is_flat_full: true };
+        }
+        let flat = find(self.objects, id_bytes, tree, TASKS).and_then(|found| found.item);
+        let lines = flat.and_then(|item| self.objects.read(item.id, Kind::Tree).ok());
+        let entries = lines.and_then(|bytes| Some(object::tree(&bytes, id_bytes).ok()?.len())).unwrap_or(0);
+        let config = find(self.objects, id_bytes, tree, CONFIG).and_then(|found| found.item);
+        let config = config.and_then(|item| self.objects.read(item.id, Kind::Blob).ok());
+        let limit = flat_limit_of(config.as_ref().map(|bytes| &bytes[..]));
+        // A policy that cannot be read is a finding of its own; nobody knows then what it allowed.
+        let is_flat_full = limit.is_none_or(|limit| entries >= limit as usize);
+        Room { has_shards, is_flat_full }
+    }
+}
+
+/// What is at a path.
+struct Found {
+    item: Option<Item>,
+    /// The tree itself holds other things than the ledger.
+    holds_more: bool,
+}
+
+/// What `tree` has at `path`; `None`: it cannot be read, which comparing it with its neighbours says.
+fn find(objects: &RawObjects, id_bytes: usize, tree: ObjectId, path: &str) -> Option<Found> {
+    let mut at = tree;
+    let mut found = Found { item: None, holds_more: false };
+    for name in path.split('/') {
+        let bytes = objects.read(at, Kind::Tree).ok()?;
+        let lines = object::tree(&bytes, id_bytes).ok()?;
+        found.holds_more = at == tree && lines.iter().any(|(name, _)| *name != ROOT.as_bytes());
+        found.item = lines.iter().find(|(found, _)| *found == name.as_bytes()).map(|(_, item)| *item);
+        match found.item {
+            Some(item) => at = item.id,
+            None => break,
+        }
+    }
+    Some(found)
+}
+
+/// The entries that were there before the start.
+struct Before<'b> {
+    objects: &'b RawObjects,
+    id_bytes: usize,
+    tree: ObjectId,
+    /// Of the flat directory, in lower case.
+    flat: HashSet<String>,
+}
+
+impl<'b> Before<'b> {
+    fn new(store: &RawStore, objects: &'b RawObjects, tree: ObjectId) -> Self {
+        let mut before = Self { objects, id_bytes: store.id_bytes(), tree, flat: HashSet::new() };
+        before.flat = before.names(TASKS).into_iter().map(|name| name.to_ascii_lowercase()).collect();
+        before
+    }
+
+    fn names(&self, directory: &str) -> Vec<String> {
+        let found = find(self.objects, self.id_bytes, self.tree, directory).and_then(|found| found.item);
+        let bytes = found.and_then(|item| self.objects.read(item.id, Kind::Tree).ok());
+        let lines =
+            bytes.as_ref().and_then(|bytes| object::tree(bytes, self.id_bytes).ok()).unwrap_or_default();
+        lines.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
+    }
+
+    /// The very entry.
+    fn holds(&self, addition: &Addition) -> bool {
+        let found = find(self.objects, self.id_bytes, self.tree, &addition.path);
+        found.is_some_and(|found| found.item.is_some_and(|item| item.id == addition.blob))
+    }
+
+    /// A name that the task has already, in whatever letters.
+    fn named(&self, task_id: &TaskId) -> Option<String> {
+        let name = format!("{task_id}.json").to_ascii_lowercase();
+        let is_it = |found: &String| found.to_ascii_lowercase() == name;
+        let sharded = || {
+            let directory = crate::ledger::layout::shard_directory(task_id);
+            self.names(&directory).into_iter().find(is_it)
+        };
+        let flat = self.flat.contains(&name).then(|| name.clone());
+        flat.or_else(sharded).map(|name| name.trim_end_matches(".json").to_owned())
+    }
+}

@@ -1,0 +1,5 @@
+//! The Merkle log over the entries.
+//!
+//! - [`merkle`]: the tree of RFC 6962: roots, inclusion, consistency
+
+pub mod merkle;
