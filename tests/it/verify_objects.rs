@@ -1,0 +1,216 @@
+//! Objects whose hash is right and whose shape is not: trees and commits that git itself would not write.
+
+use git_audit::verify::report::Code;
+
+use crate::tamper::{Ledger, Report, task};
+
+/// A ledger whose last commit, which says that it adds `two`, has this tree as `.audit/tasks`, or in another place.
+fn with_tree(path: &str, tree: impl FnOnce(&Ledger, [&str; 2]) -> String) -> Ledger {
+    let mut ledger = Ledger::of(&["one"]);
+    let (one, two) = (ledger.id("audit:.audit/tasks/one.json"), task("two"));
+    let blob = ledger.object("blob", &two.bytes);
+    let tree = tree(&ledger, [&one, &blob]);
+    ledger.commit(&*two.message).link("040000", path, &tree).end();
+    ledger
+}
+
+#[track_caller]
+fn is_malformed(mut ledger: Ledger) -> Report {
+    let report = ledger.verify().exits(3);
+    assert!(report.codes().contains(&"object-malformed"), "{:#}", report.answer);
+    report
+}
+
+#[test]
+fn a_tree_whose_names_are_not_sorted_or_come_twice_is_malformed() {
+    let tasks = ".audit/tasks";
+    let report = is_malformed(with_tree(tasks, |ledger, [one, two]| {
+        ledger.tree(&[("100644", "two.json", two), ("100644", "one.json", one)])
+    }));
+    assert_eq!(report.layer("objects"), "failed");
+    is_malformed(with_tree(tasks, |ledger, [one, two]| {
+        ledger.tree(&[("100644", "one.json", one), ("100644", "two.json", two), ("100644", "two.json", one)])
+    }));
+    is_malformed(with_tree(tasks, |ledger, [one, two]| {
+        let folder = ledger.tree(&[("100644", "b", two)]);
+        let names =
+            [("100644", "one.json", one), ("40000", "two.json", &folder), ("100644", "two.json", two)];
+        ledger.tree(&names)
+    }));
+}
+
+#[test]
+fn a_tree_with_a_name_that_is_none_is_malformed() {
+    for name in ["", ".", "..", ".git", "a/b"] {
+        is_malformed(with_tree(".audit/tasks", |ledger, [one, two]| {
+            let mut names =
+                vec![("100644", name, two), ("100644", "one.json", one), ("100644", "two.json", two)];
+            names.sort_by_key(|(_, name, _)| *name);
+            ledger.tree(&names)
+        }));
+    }
+}
+
+#[test]
+fn a_tree_that_is_cut_or_has_odd_modes_is_malformed() {
+    for mode in ["0100644", "644", "abc", "", "40000 ", "777777777777777777777777"] {
+        is_malformed(with_tree(".audit/tasks", |ledger, [one, two]| {
+            ledger.tree(&[("100644", "one.json", one), (mode, "two.json", two)])
+        }));
+    }
+    for cut in [1, 19, 20, 21, 25] {
+        is_malformed(with_tree(".audit/tasks", |ledger, [one, two]| {
+            let whole = ledger.tree(&[("100644", "one.json", one), ("100644", "two.json", two)]);
+            let bytes = ledger.sandbox.git_bytes(&["cat-file", "tree", &whole]);
+            ledger.object("tree", &bytes[..bytes.len() - cut])
+        }));
+    }
+}
+
+#[test]
+fn an_object_of_another_kind_than_the_history_says_is_found() {
+    // A blob as a directory.
+    let mut ledger = with_tree(".audit/tasks", |_, [one, _]| one.to_owned());
+    ledger.verify().exits(3);
+    // A directory as an entry.
+    let mut ledger = Ledger::of(&["one"]);
+    let (tree, two) = (ledger.id("audit:.audit"), task("two"));
+    let one = ledger.id("audit:.audit/tasks/one.json");
+    let tasks = ledger.tree(&[("100644", "one.json", &one), ("100644", "two.json", &tree)]);
+    ledger.commit(&*two.message).link("040000", ".audit/tasks", &tasks).end();
+    ledger.verify().exits(3);
+    // A blob as a parent, as the tree of a commit, a tree as a parent.
+    for (old, new) in [
+        ("parent ", "audit:.audit/tasks/one.json"),
+        ("tree ", "audit:.audit/tasks/one.json"),
+        ("parent ", "audit^{tree}"),
+        ("tree ", "audit~1"),
+    ] {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        let new = ledger.id(new);
+        ledger.reshape(|bytes| {
+            let text = String::from_utf8(bytes).unwrap();
+            let line = text.lines().find(|line| line.starts_with(old)).unwrap();
+            text.replace(line, &format!("{old}{new}")).into_bytes()
+        });
+        let report = ledger.verify().exits(3);
+        assert_ne!(report.layer("objects"), "ok", "{:#}", report.answer);
+    }
+}
+
+#[test]
+fn a_long_way_down_is_answered() {
+    for top in ["code", ".audit/deep", ".audit/tasks/deep"] {
+        let mut ledger = Ledger::of(&["one"]);
+        let path = format!("{top}{}/file", "/a".repeat(1500));
+        ledger.commit("deep").put(&path, "at the bottom").end();
+        ledger.verify().exits(if top.ends_with("tasks/deep") { 3 } else { 0 });
+    }
+}
+
+#[test]
+fn commits_with_headers_that_others_write_are_no_matter() {
+    let signed_tag = "mergetag object 1234567890123456789012345678901234567890\n type commit\n tag v1\n tagger A <a@b> 0 +0000\n \n text\n";
+    for header in ["encoding ISO-8859-1\n", signed_tag, "HG:extra something\n", "x \n"] {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        ledger.reword("+0000\n\n", &format!("+0000\n{header}\n"));
+        ledger.verify().finds(&[]);
+    }
+    for (old, new) in
+        [("author Dev <dev@example.com>", "author  <>"), ("author Dev", "author D\u{e9}v \u{202e}")]
+    {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        ledger.reword(old, new);
+        ledger.verify().finds(&[]);
+    }
+}
+
+#[test]
+fn a_commit_in_another_shape_is_malformed() {
+    let person = "Dev <dev@example.com> 1795075380 +0000";
+    let (author, committer) = (format!("author {person}\n"), format!("committer {person}\n"));
+    let mut cases = vec![
+        (author.clone(), String::new()),
+        (committer.clone(), String::new()),
+        (format!("{author}{committer}"), format!("{committer}{author}")),
+        (author.clone(), format!("{author}{author}")),
+        (committer.clone(), format!("{committer}{committer}")),
+        (committer.clone(), "committer Dev\n".to_owned()),
+        (committer.clone(), committer.replace("1795075380", "noon")),
+        (committer.clone(), committer.replace("1795075380", "99999999999999999999999")),
+        ("audit: task".to_owned(), "audit:\0 task".to_owned()),
+        ("tree ".to_owned(), "Tree ".to_owned()),
+        ("tree ".to_owned(), "tree 0".to_owned()),
+        ("parent ".to_owned(), "parent ABCDEF".to_owned()),
+    ];
+    cases.push((format!("{committer}\n"), committer.clone()));
+    for (old, new) in cases {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        ledger.reword(&old, &new);
+        let report = ledger.verify().exits(3);
+        assert!(report.codes().contains(&"object-malformed"), "{old:?} as {new:?}: {:#}", report.answer);
+    }
+    for bytes in [&b""[..], b"\n", b"tree", b"\0\0\0\0", b"tree \xff\n\n"] {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        ledger.reshape(|_| bytes.to_vec());
+        // A branch may not be at such a thing: git would not say that there is a ledger.
+        let done = ledger.sandbox.audit(&["verify"]);
+        assert!([1, 3].contains(&done.code), "{done:?}");
+    }
+}
+
+#[test]
+fn a_commit_before_the_epoch_is_dated_so() {
+    let mut ledger = Ledger::of(&["one", "two"]);
+    ledger.reword("committer Dev <dev@example.com> 1795075380", "committer Dev <dev@example.com> -1");
+    let report = ledger.verify();
+    assert!(
+        [&["commit-backdated"][..], &["object-malformed"]].contains(&&*report.codes()),
+        "{:#}",
+        report.answer
+    );
+}
+
+#[test]
+fn a_garbled_signature_where_none_is_required_is_not_taken_for_one() {
+    for header in [
+        "gpgsig -----BEGIN SSH SIGNATURE-----\n garbage\n -----END SSH SIGNATURE-----\n",
+        "gpgsig \n",
+        "gpgsig x\ngpgsig y\n",
+    ] {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        ledger.reword("+0000\n\n", &format!("+0000\n{header}\n"));
+        let report = ledger.verify();
+        assert_ne!(report.layer("signatures"), "ok", "{:#}", report.answer);
+    }
+}
+
+#[test]
+fn a_commit_of_ten_thousand_parents_is_answered_in_time() {
+    let mut ledger = Ledger::of(&["one"]);
+    let base = ledger.tip.clone().unwrap();
+    let sides: Vec<_> =
+        (0..10_000).map(|number| ledger.commit(format!("{number}")).after(&base).end()).collect();
+    let mut merge = ledger.commit("Merge all of them").after(&base);
+    for side in &sides {
+        merge = merge.merging(side);
+    }
+    merge.end();
+    ledger.record(&task("two"));
+    assert_eq!(ledger.verify().finds(&[]).answer["commits"], 10_004);
+    // The same parent ten thousand times.
+    let mut ledger = Ledger::of(&["one", "two"]);
+    let parent = format!("parent {}\n", ledger.id("audit~1"));
+    ledger.reword(&parent, &parent.repeat(10_000));
+    ledger.verify();
+}
+
+#[test]
+fn a_history_whose_objects_point_at_nothing_is_found_with_the_first_that_lacks() {
+    let mut ledger = Ledger::of(&["one", "two"]);
+    let parent = format!("parent {}", ledger.id("audit~1"));
+    ledger.reword(&parent, "parent 1234567890123456789012345678901234567890");
+    let report = ledger.verify().exits(3);
+    let finding = report.finding(Code::ObjectMissing);
+    assert!(finding.to_string().contains("1234567890123456789012345678901234567890"), "{finding:#}");
+}
