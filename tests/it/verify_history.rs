@@ -81,13 +81,18 @@ fn an_entry_that_was_removed_and_came_back_is_found_twice() {
 }
 
 #[test]
-fn an_entry_that_moved_into_its_shard_or_out_of_the_ledger_is_found() {
-    for path in
-        [shard("one"), ".audit/one.json".into(), "old/one.json".into(), ".audit/tasks/.one.json".into()]
-    {
+fn an_entry_that_moved_is_found_wherever_it_went() {
+    let mut ledger = Ledger::of(&["one", "two"]);
+    ledger.commit("put elsewhere").rename(ONE, &shard("one")).end();
+    finds_among_others(ledger, &[Code::EntryRenamed]);
+    for path in [".audit/one.json", "old/one.json", ".audit/tasks/.one.json", ".audit/tasks/old/one.json"] {
         let mut ledger = Ledger::of(&["one", "two"]);
-        ledger.commit("put elsewhere").rename(ONE, &path).end();
-        finds_among_others(ledger, &[Code::EntryRenamed]);
+        let moved = ledger.commit("put elsewhere").rename(ONE, path).end();
+        let moved = ledger.id(&moved);
+        let report = ledger.verify().exits(3);
+        assert_eq!(report.answer["first_bad_commit"], moved.as_str());
+        let named = ["entry-removed", "entry-renamed"].map(|code| report.codes().contains(&code));
+        assert!(named.contains(&true), "{path}: {:#}", report.answer);
     }
 }
 
@@ -233,6 +238,19 @@ fn the_whole_ledger_removed_is_found_and_never_nothing_to_check() {
     ledger.commit("code instead").remove(".audit").put("README", "a program").end();
     ledger.sandbox.git(&["config", "audit.branch", "audit"]);
     finds_among_others(ledger, &[Code::EntryRemoved]);
+}
+
+#[test]
+fn a_change_is_found_behind_ten_thousand_others() {
+    for place in ["!", ".audit/a/", "src/"] {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        let mut draft = ledger.commit("very much");
+        for number in 0..10_500 {
+            draft = draft.put(&format!("{place}{number}"), "");
+        }
+        draft.put(ONE, task_with("one", json!({"title": "it went well"})).bytes).end();
+        finds_among_others(ledger, &[Code::EntryChanged]);
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn a_tree_whose_names_are_not_sorted_or_come_twice_is_malformed() {
 
 #[test]
 fn a_tree_with_a_name_that_is_none_is_malformed() {
-    for name in ["", ".", "..", ".git", "a/b"] {
+    for name in ["", ".", "..", "a/b"] {
         is_malformed(with_tree(".audit/tasks", |ledger, [one, two]| {
             let mut names =
                 vec![("100644", name, two), ("100644", "one.json", one), ("100644", "two.json", two)];
@@ -104,14 +104,15 @@ fn a_long_way_down_is_answered() {
         let mut ledger = Ledger::of(&["one"]);
         let path = format!("{top}{}/file", "/a".repeat(1500));
         ledger.commit("deep").put(&path, "at the bottom").end();
-        ledger.verify().exits(if top.ends_with("tasks/deep") { 3 } else { 0 });
+        // Nothing of the ledger's is that deep, and what is not followed is not taken for sound.
+        ledger.verify().exits(if top == "code" { 0 } else { 3 });
     }
 }
 
 #[test]
 fn commits_with_headers_that_others_write_are_no_matter() {
     let signed_tag = "mergetag object 1234567890123456789012345678901234567890\n type commit\n tag v1\n tagger A <a@b> 0 +0000\n \n text\n";
-    for header in ["encoding ISO-8859-1\n", signed_tag, "HG:extra something\n", "x \n"] {
+    for header in [signed_tag, "HG:extra something\n", "x \n"] {
         let mut ledger = Ledger::of(&["one", "two"]);
         ledger.reword("+0000\n\n", &format!("+0000\n{header}\n"));
         ledger.verify().finds(&[]);
@@ -125,6 +126,42 @@ fn commits_with_headers_that_others_write_are_no_matter() {
     }
 }
 
+/// git would show the message recoded, so that it says something else than its bytes.
+#[test]
+fn a_message_that_git_is_told_to_read_otherwise_is_found() {
+    let mut ledger = Ledger::of(&["one", "two"]);
+    ledger.reword("+0000\n\n", "+0000\nencoding UTF-7\n\n");
+    ledger.verify().finds(&[Code::SubjectDiffers]);
+    // NUL is where git stops to read.
+    let mut ledger = Ledger::of(&["one", "two"]);
+    ledger.reword("audit: task", "a day's work\0audit: task");
+    ledger.verify().finds(&[Code::SubjectDiffers]);
+    let mut ledger = Ledger::of(&["one", "two"]);
+    ledger.reword("Audit-Status", "\0Audit-Status");
+    ledger.verify().finds(&[Code::TrailerForged]);
+}
+
+#[test]
+fn code_of_old_repositories_has_modes_that_git_no_longer_writes() {
+    let mut ledger = Ledger::of(&[]);
+    let audit = ledger.id("audit:.audit");
+    let file = ledger.object("blob", "int main;");
+    let inner = ledger.tree(&[("100664", "main.c", &file)]);
+    for names in [
+        [("40000", ".audit", &audit), ("100664", "main.c", &file)],
+        [("40000", ".audit", &audit), ("040000", "src", &inner)],
+    ] {
+        let tree = ledger.tree(&names.map(|(mode, name, id)| (mode, name, id.as_str())));
+        let tip = ledger.id("audit");
+        let person = "Dev <dev@example.com> 1795075380 +0000";
+        let old = format!("tree {tree}\nparent {tip}\nauthor {person}\ncommitter {person}\n\nlong ago\n");
+        let old = ledger.object("commit", old);
+        ledger.move_to(&old);
+    }
+    ledger.record(&task("one"));
+    ledger.verify().finds(&[]);
+}
+
 #[test]
 fn a_commit_in_another_shape_is_malformed() {
     let person = "Dev <dev@example.com> 1795075380 +0000";
@@ -134,11 +171,9 @@ fn a_commit_in_another_shape_is_malformed() {
         (committer.clone(), String::new()),
         (format!("{author}{committer}"), format!("{committer}{author}")),
         (author.clone(), format!("{author}{author}")),
-        (committer.clone(), format!("{committer}{committer}")),
         (committer.clone(), "committer Dev\n".to_owned()),
         (committer.clone(), committer.replace("1795075380", "noon")),
         (committer.clone(), committer.replace("1795075380", "99999999999999999999999")),
-        ("audit: task".to_owned(), "audit:\0 task".to_owned()),
         ("tree ".to_owned(), "Tree ".to_owned()),
         ("tree ".to_owned(), "tree 0".to_owned()),
         ("parent ".to_owned(), "parent ABCDEF".to_owned()),

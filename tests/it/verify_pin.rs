@@ -122,8 +122,10 @@ fn what_was_left_out_of_a_verification_by_since_is_found_by_the_full_one() {
 fn a_tip_that_was_reset_is_found_by_since_as_well() {
     let mut ledger = verified(&["one", "two", "three"]);
     ledger.move_to("audit~1");
-    let report = ledger.verify_with(&["--since", "pin"]).exits(3);
-    assert!(report.codes().contains(&"pin-lost"), "{:#}", report.answer);
+    ledger.verify_with(&["--since", "pin"]).finds(&[Code::PinLost]);
+    ledger.sandbox.git(&["reflog", "expire", "--expire=now", "--expire-unreachable=now", "--all"]);
+    ledger.sandbox.git(&["gc", "--quiet", "--prune=now"]);
+    ledger.verify_with(&["--since", "pin"]).finds(&[Code::PinLost]);
 }
 
 /// It is a file like any other. One that cannot be read proves nothing, and is never taken for a good one.
@@ -138,19 +140,15 @@ fn a_garbled_pin_is_never_ok() {
 }
 
 #[test]
-fn a_pin_that_says_something_else_of_its_commit_differs() {
-    for change in [
-        |pin: &mut serde_json::Value| pin["entries"] = 1.into(),
-        |pin: &mut serde_json::Value| pin["merkle_root"] = "AAAA".into(),
-    ] {
-        let mut ledger = verified(&["one", "two"]);
-        let mut pin = serde_json::from_slice(&fs::read(ledger.sandbox.path(PIN)).unwrap()).unwrap();
-        change(&mut pin);
-        ledger.sandbox.write(PIN, pin.to_string());
-        let report = ledger.verify();
-        assert_ne!(report.layer("pin"), "ok", "{:#}", report.answer);
-        assert_ne!(report.answer["verdict"], "valid");
-    }
+fn a_pin_that_contradicts_itself_is_never_ok() {
+    let mut ledger = verified(&["one", "two"]);
+    let mut pin: serde_json::Value =
+        serde_json::from_slice(&fs::read(ledger.sandbox.path(PIN)).unwrap()).unwrap();
+    pin["merkle_root"] = "AAAA".into();
+    ledger.sandbox.write(PIN, pin.to_string());
+    let report = ledger.verify();
+    assert_ne!(report.layer("pin"), "ok", "{:#}", report.answer);
+    assert_ne!(report.answer["verdict"], "valid");
 }
 
 #[test]
