@@ -105,11 +105,19 @@ impl Ledger {
     /// As [`Self::of`], in this repository.
     pub fn on(sandbox: Sandbox, tasks: &[&str]) -> Self {
         let mut ledger = Self::in_repository(sandbox);
+        ledger.pin_branch();
         ledger.commit("audit: init ledger").put(layout::CONFIG, POLICY).end();
         for id in tasks {
             ledger.record(&task(id));
         }
         ledger
+    }
+
+    /// As `init` does, so that the ledger is found whatever becomes of its tip.
+    pub fn pin_branch(&self) {
+        let config = self.sandbox.path(".git/config");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(config, format!("{text}[audit]\n\tbranch = audit\n")).unwrap();
     }
 
     /// Nothing yet, in this repository.
@@ -196,7 +204,9 @@ impl Ledger {
         let tip = self.id(&tip);
         let bytes = self.sandbox.git_bytes(&["cat-file", "commit", &tip]);
         let id = self.object("commit", change(bytes));
-        self.move_to(&id);
+        // git itself would not move a branch to just anything.
+        self.sandbox.write(".git/refs/heads/audit", format!("{id}\n"));
+        self.tip = Some(id.clone());
         id
     }
 

@@ -387,7 +387,7 @@ fn an_honest_ledger_is_found_no_fault_with() {
 
 #[test]
 fn what_was_recorded_by_the_program_is_found_no_fault_with() {
-    for sandbox in [Sandbox::with_ledger(), Sandbox::beside_code(), Sandbox::on_main()] {
+    for sandbox in [Sandbox::with_ledger(), Sandbox::beside_code()] {
         sandbox.record("one", &["--service", "web", "--title", "the first"]);
         sandbox.record("two", &["--supersedes", "one", "--plan", "nightly"]);
         let report = Ledger::in_repository(sandbox).verify().finds(&[]);

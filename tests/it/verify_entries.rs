@@ -228,9 +228,11 @@ fn times_that_cannot_be_are_a_warning_and_the_past_is_none() {
 
 #[test]
 fn a_commit_that_is_dated_long_before_one_that_it_follows_is_a_warning() {
-    for (at, codes) in
-        [(BEGIN - 1, [].as_slice()), (BEGIN - 3600, &[Code::CommitBackdated]), (0, &[Code::CommitBackdated])]
-    {
+    for (at, codes) in [
+        (BEGIN - 1, [].as_slice()),
+        (BEGIN - 3600, &[Code::CommitBackdated]),
+        (BEGIN - 86_000, &[Code::CommitBackdated]),
+    ] {
         let mut ledger = Ledger::of(&["one"]);
         let two = task("two");
         ledger.commit(&*two.message).at(at).put(&two.path, &two.bytes).end();

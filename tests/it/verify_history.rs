@@ -98,19 +98,19 @@ fn an_entry_that_moved_is_found_wherever_it_went() {
 
 #[test]
 fn nothing_is_smuggled_in_beside_an_entry() {
-    for path in [
-        "run.sh",
-        ".gitattributes",
-        ".audit/run.sh",
-        ".audit/tasks/run.sh",
-        ".audit/tasks/a/b",
-        CONFIG,
-        ".auditor",
+    for (path, code) in [
+        ("run.sh", Code::ForeignChange),
+        (".gitattributes", Code::ForeignChange),
+        (".auditor", Code::ForeignChange),
+        (".audit/run.sh", Code::ForeignChange),
+        (CONFIG, Code::ForeignChange),
+        (".audit/tasks/run.sh", Code::PathMisplaced),
+        (".audit/tasks/a/b", Code::PathMisplaced),
     ] {
         let mut ledger = Ledger::of(&["one"]);
         let two = task("two");
         ledger.commit(&*two.message).put(&two.path, two.bytes).put(path, "true").end();
-        finds_among_others(ledger, &[Code::ForeignChange]);
+        ledger.verify().finds(&[code]);
     }
     let mut ledger = Ledger::of(&["one"]);
     ledger.commit("code").put("src/main.c", "int main;").end();
