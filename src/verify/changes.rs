@@ -15,8 +15,12 @@ use crate::ledger::{Kind, ObjectId, RawObjects};
 
 /// Directories in each other that are followed. The ledger's own are five deep.
 const MOST_NESTED: usize = 16;
-/// Changes of one commit that are looked at. Every honest commit has a handful.
-const MOST_CHANGES: usize = 10_000;
+/// Directories and changes of one commit, inside the ledger, that are looked at. An honest commit has a handful of both;
+/// a merge looks into each shard of its parents, and they are 4,369. A tree that names one directory many times over
+/// would take for ever.
+const MOST_LOOKED_AT: usize = 20_000;
+/// Changes of one commit to what is not the ledger's, that are told.
+const MOST_OUTSIDE: usize = 1_000;
 
 /// A path that is not in the commit as it was before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +48,12 @@ pub struct Unreadable;
 pub struct Comparison<'o> {
     objects: &'o RawObjects,
     id_bytes: usize,
+    commit: ObjectId,
     findings: &'o mut Findings,
     is_merge: bool,
     changes: Vec<Change>,
+    looked_at: usize,
+    outside: usize,
 }
 
 /// What is under one name.
@@ -58,9 +65,23 @@ struct Row<'t> {
 }
 
 impl<'o> Comparison<'o> {
-    /// With the objects of a repository, whose ids have so many bytes.
-    pub fn new(objects: &'o RawObjects, id_bytes: usize, findings: &'o mut Findings) -> Self {
-        Self { objects, id_bytes, findings, is_merge: false, changes: Vec::new() }
+    /// For a commit of a repository whose ids have so many bytes.
+    pub fn new(
+        objects: &'o RawObjects,
+        id_bytes: usize,
+        commit: ObjectId,
+        findings: &'o mut Findings,
+    ) -> Self {
+        Self {
+            objects,
+            id_bytes,
+            commit,
+            findings,
+            is_merge: false,
+            changes: Vec::new(),
+            looked_at: 0,
+            outside: 0,
+        }
     }
 
     /// What is not in the tree `after` as it was in `before`, the tree of each parent. Of a merge, nothing outside the
@@ -85,10 +106,10 @@ impl<'o> Comparison<'o> {
         after: Option<ObjectId>,
     ) -> Result<(), Unreadable> {
         if path.split('/').count() > MOST_NESTED {
-            let finding = Finding::new(Code::PathMisplaced, "directories nest deeper here than is followed");
-            self.findings.add(finding.path(path));
-            return Err(Unreadable);
+            let message = "directories nest deeper here than is followed";
+            return Err(self.unreadable(Finding::new(Code::PathMisplaced, message), path));
         }
+        self.look(path)?;
         let after_bytes = self.read(path, after)?;
         let before_bytes = before.iter().map(|id| self.read(path, *id)).collect::<Result<Vec<_>, _>>()?;
         let after_lines = self.lines(path, after, &after_bytes)?;
@@ -103,12 +124,26 @@ impl<'o> Comparison<'o> {
         rows.iter().try_for_each(|row| self.row(path, row))
     }
 
+    /// Counts what is looked at.
+    fn look(&mut self, path: &str) -> Result<(), Unreadable> {
+        self.looked_at += 1;
+        if self.looked_at <= MOST_LOOKED_AT {
+            return Ok(());
+        }
+        let message =
+            format!("the commit changes more than {MOST_LOOKED_AT} things; the rest was not looked at");
+        Err(self.unreadable(Finding::new(Code::PathMisplaced, message), path))
+    }
+
+    fn unreadable(&mut self, finding: Finding, path: &str) -> Unreadable {
+        self.findings.add(finding.commit(self.commit).path(path));
+        Unreadable
+    }
+
     fn read(&mut self, path: &str, id: Option<ObjectId>) -> Result<Rc<Vec<u8>>, Unreadable> {
         let Some(id) = id else { return Ok(Rc::default()) };
-        self.objects.read(id, Kind::Tree).map_err(|fault| {
-            self.findings.add(of_object(Kind::Tree, id, &fault).path(path));
-            Unreadable
-        })
+        let read = self.objects.read(id, Kind::Tree);
+        read.map_err(|fault| self.unreadable(of_object(Kind::Tree, id, &fault), path))
     }
 
     fn lines<'t>(
@@ -117,12 +152,9 @@ impl<'o> Comparison<'o> {
         id: Option<ObjectId>,
         bytes: &'t [u8],
     ) -> Result<Vec<Line<'t>>, Unreadable> {
-        object::tree(bytes, self.id_bytes).map_err(|why| {
-            if let Some(id) = id {
-                self.findings.add(malformed(Kind::Tree, id, &why).path(path));
-            }
-            Unreadable
-        })
+        let Some(id) = id else { return Ok(Vec::new()) };
+        let lines = object::tree(bytes, self.id_bytes);
+        lines.map_err(|why| self.unreadable(malformed(Kind::Tree, id, &why), path))
     }
 
     fn row(&mut self, directory: &str, row: &Row<'_>) -> Result<(), Unreadable> {
@@ -142,7 +174,12 @@ impl<'o> Comparison<'o> {
             let ids: Vec<_> = row.before.iter().map(|item| item.map(|item| item.id)).collect();
             return self.directory(&path, &ids, row.after.map(|item| item.id));
         }
-        if self.changes.len() < MOST_CHANGES {
+        if is_ledger {
+            self.look(&path)?;
+        } else {
+            self.outside += 1;
+        }
+        if is_ledger || self.outside <= MOST_OUTSIDE {
             self.changes.push(Change { path, before, after: row.after });
         }
         Ok(())

@@ -261,7 +261,7 @@ impl Worker<'_> {
             return Vec::new();
         };
         let id_bytes = self.engine.store.id_bytes();
-        let comparison = Comparison::new(self.objects, id_bytes, self.findings);
+        let comparison = Comparison::new(self.objects, id_bytes, step.id, self.findings);
         let Ok(changes) = comparison.of(&before, step.tree) else { return Vec::new() };
         for change in changes.iter().filter(|change| change.is_inside()) {
             // Entries are read below.

@@ -428,7 +428,10 @@ fn check(report: &Report) {
         assert!(report.code != 0 || code.severity() < Severity::Inconclusive, "{told}");
         *counts.entry(code.as_str()).or_default() += 1;
     }
-    assert_eq!(answer["finding_counts"], json!(counts), "{told}");
+    // Of one kind, so many are listed, and all are counted.
+    let counted = answer["finding_counts"].as_object().unwrap();
+    let listed = counted.iter().map(|(code, count)| (code.as_str(), count.as_u64().unwrap().min(1000)));
+    assert_eq!(listed.collect::<HashMap<_, _>>(), counts, "{told}");
     let layers = answer["layers"].as_array().unwrap();
     assert_eq!(layers.len(), 8, "{told}");
     let not_checked = layers.iter().any(|layer| layer["status"] == "not-checked");

@@ -253,6 +253,25 @@ fn a_change_is_found_behind_ten_thousand_others() {
     }
 }
 
+/// Ten directories in each directory, all of them the same, eight levels down: a hundred million paths in nine objects.
+#[test]
+fn a_tree_that_unfolds_without_end_is_answered_in_time() {
+    let names: Vec<_> = (0..10).map(|number| number.to_string()).collect();
+    for (bottom, mode) in [("blob", "100644"), ("tree", "40000")] {
+        let mut ledger = Ledger::of(&["one"]);
+        let (mut id, mut mode) = (ledger.object(bottom, ""), mode);
+        for _ in 0..8 {
+            id =
+                ledger.tree(&names.iter().map(|name| (mode, name.as_str(), id.as_str())).collect::<Vec<_>>());
+            mode = "40000";
+        }
+        ledger.commit("much").link("040000", ".audit/much", &id).link("040000", "much", &id).end();
+        let bad = ledger.id("audit");
+        let report = ledger.verify().finds(&[Code::PathMisplaced]);
+        assert_eq!(report.answer["first_bad_commit"], bad.as_str());
+    }
+}
+
 #[test]
 fn a_change_of_the_policy_is_named_and_is_no_fault() {
     for path in [CONFIG, ".audit/README.md", ".audit/schema/entry-v1.schema.json", ".audit/allowed_signers"] {
