@@ -155,13 +155,31 @@ impl Ledger {
     /// # Errors
     /// No repository, no ledger, or one that cannot be read.
     pub fn open(place: &Place) -> Result<Self> {
+        let ledger = Self::of_place(place)?;
+        if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
+    }
+
+    /// As [`Self::open`], where what is at the tip of a pinned branch is for the caller to judge: it need not be a ledger,
+    /// nor readable at all.
+    ///
+    /// # Errors
+    /// No repository, no ledger; where no branch is pinned, one that cannot be read.
+    pub fn open_unread(place: &Place) -> Result<Self> {
+        let ledger = Self::of_place(place)?;
+        match ledger.is_begun() {
+            Ok(false) => Err(Error::NoLedger(place.directory.clone())),
+            Err(error) if !ledger.branch.pinned => Err(error),
+            Ok(true) | Err(_) => Ok(ledger),
+        }
+    }
+
+    fn of_place(place: &Place) -> Result<Self> {
         prepare_libgit2();
         let opened = locate::open_repository(place)?;
         let settings = Settings::of(&opened.main, &place.config)?;
         let branch = locate::find_branch(&opened, &settings)?
             .ok_or_else(|| Error::NoLedger(place.directory.clone()))?;
-        let ledger = Self::new(opened, settings, branch, place);
-        if ledger.is_begun()? { Ok(ledger) } else { Err(Error::NoLedger(place.directory.clone())) }
+        Ok(Self::new(opened, settings, branch, place))
     }
 
     fn new(opened: Opened, settings: Settings, branch: Branch, place: &Place) -> Self {

@@ -24,7 +24,7 @@ pub struct VerifyOptions {
 /// # Errors
 /// There is no ledger, or no such commit.
 pub fn run(context: &Context, options: VerifyOptions, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
-    let ledger = Ledger::open(&context.place)?;
+    let ledger = Ledger::open_unread(&context.place)?;
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let VerifyOptions { since, required } = options;
     verify::verify(&ledger, &verify::Options { since, required, threads }, watch)
