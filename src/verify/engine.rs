@@ -17,7 +17,7 @@ use super::object::{self, Item};
 use super::report::{Code, Finding};
 use super::timeline::{Step, Timeline, of_object};
 use crate::entry::TaskId;
-use crate::ledger::layout::{CONFIG, ROOT, SHARDS, TASKS, flat_path, sharded_path};
+use crate::ledger::layout::{CONFIG, ROOT, SHARDS, TASKS, flat_path, sharded_path, task_id_of};
 use crate::ledger::{Fault, Kind, ObjectId, RawObjects, RawStore, flat_limit_of};
 
 /// Commits that a processor takes at a time.
@@ -45,6 +45,8 @@ pub struct Checked {
     pub leaves: Vec<Leaf>,
     /// For each step, the latest time that it or anything before it was committed at.
     pub latest: Vec<i64>,
+    /// Commits and entries that could not be read: where there are any, `leaves` are not all that there is.
+    pub unread: usize,
 }
 
 /// What an entry's commit was found to be.
@@ -55,11 +57,18 @@ struct Added {
     supersedes: Option<TaskId>,
 }
 
+/// What a commit was found to add.
+struct Judged {
+    added: Vec<Added>,
+    unread: usize,
+}
+
 /// A stretch that was checked.
 struct Stretch {
     number: usize,
     findings: Findings,
     added: Vec<Added>,
+    unread: usize,
 }
 
 /// Checks the commits of a timeline.
@@ -105,15 +114,17 @@ impl Engine<'_> {
         let mut stretches = checked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         stretches.sort_by_key(|stretch| stretch.number);
         let mut added = Vec::new();
+        let mut unread = 0;
         for stretch in stretches {
             findings.absorb(stretch.findings);
             added.extend(stretch.added);
+            unread += stretch.unread;
         }
         let objects = self.store.open();
         let latest = self.times(findings);
         self.roots(&objects, findings);
         self.superseded(&objects, &added, findings);
-        Checked { leaves: self.leaves(&objects, added, findings), latest }
+        Checked { leaves: self.leaves(&objects, added, findings), latest, unread }
     }
 
     /// The tree of each commit.
@@ -130,11 +141,13 @@ impl Engine<'_> {
         trees: &HashMap<ObjectId, ObjectId>,
         done: &mut dyn FnMut(),
     ) -> Stretch {
-        let mut stretch = Stretch { number, findings: Findings::default(), added: Vec::new() };
+        let mut stretch = Stretch { number, findings: Findings::default(), added: Vec::new(), unread: 0 };
         for place in range.rev() {
             let step = &self.timeline.steps[place];
             let mut worker = Worker { engine: self, objects, trees, findings: stretch.findings.at(place) };
-            let mut added = worker.step(place, step);
+            let judged = worker.step(place, step);
+            stretch.unread += judged.as_ref().map_or(1, |judged| judged.unread);
+            let mut added = judged.map_or_else(Vec::new, |judged| judged.added);
             added.reverse();
             stretch.added.append(&mut added);
             done();
@@ -214,12 +227,15 @@ impl Engine<'_> {
     /// The entries in order, each once: what a merge brings in that was there already, byte for byte, stays where it was.
     fn leaves(&self, objects: &RawObjects, added: Vec<Added>, findings: &mut Findings) -> Vec<Leaf> {
         let mut leaves: Vec<Leaf> = Vec::with_capacity(added.len());
-        let mut known: HashMap<String, usize> = HashMap::with_capacity(added.len());
+        // Where each task stands in `leaves`, and whether in the flat directory.
+        let mut known: HashMap<String, (usize, bool)> = HashMap::with_capacity(added.len());
         let before = self.start.as_ref().map(|(_, start)| Before::new(self.store, objects, start.tree));
         for Added { place, addition, hash, .. } in added {
             let step = &self.timeline.steps[place];
             let lower = addition.task_id.as_str().to_ascii_lowercase();
-            let known_here = known.get(&lower).map(|index| &leaves[*index]);
+            let is_flat = addition.path == flat_path(&addition.task_id);
+            let known_place = known.get(&lower).copied();
+            let known_here = known_place.map(|(index, _)| &leaves[index]);
             let is_same = known_here
                 .is_some_and(|leaf| leaf.task_id == addition.task_id && leaf.blob == addition.blob)
                 || before.as_ref().is_some_and(|before| before.holds(&addition));
@@ -228,12 +244,17 @@ impl Engine<'_> {
             }
             let earlier = known_here.map(|leaf| leaf.task_id.to_string());
             let earlier = earlier.or_else(|| before.as_ref()?.named(&addition.task_id));
-            if let Some(earlier) = earlier {
+            // Where a merge brings in another content for one path, it is the merge that cannot be.
+            let is_conflict = step.is_aside
+                && (known_here.is_some_and(|leaf| leaf.task_id == addition.task_id)
+                    && known_place.is_some_and(|(_, was_flat)| was_flat == is_flat)
+                    || before.as_ref().is_some_and(|before| before.item(&addition.path).is_some()));
+            if let Some(earlier) = earlier.filter(|_| !is_conflict) {
                 let message = format!("the task was recorded before, as {earlier}");
                 let finding = Finding::new(Code::EntryRepeated, message).commit(step.id).path(&addition.path);
                 findings.at(place).add(finding.task(addition.task_id.clone()));
             }
-            known.entry(lower).or_insert(leaves.len());
+            known.entry(lower).or_insert((leaves.len(), is_flat));
             leaves.push(Leaf { hash, task_id: addition.task_id, commit: step.id, blob: addition.blob });
         }
         leaves
@@ -249,43 +270,43 @@ struct Worker<'w> {
 }
 
 impl Worker<'_> {
-    fn step(&mut self, place: usize, step: &Step) -> Vec<Added> {
-        let Ok(bytes) = self.objects.read(step.id, Kind::Commit) else { return Vec::new() };
-        let Ok(commit) = object::commit(&bytes) else { return Vec::new() };
+    /// `None`: something that is needed cannot be read; findings say what.
+    fn step(&mut self, place: usize, step: &Step) -> Option<Judged> {
+        let bytes = self.objects.read(step.id, Kind::Commit).ok()?;
+        let commit = object::commit(&bytes).ok()?;
         if step.is_cut {
-            return Vec::new();
+            return None;
         }
-        let Some(before) =
-            step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()
-        else {
-            return Vec::new();
-        };
+        let before = step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()?;
         let id_bytes = self.engine.store.id_bytes();
         let comparison = Comparison::new(self.objects, id_bytes, step.id, self.findings);
-        let Ok(changes) = comparison.of(&before, step.tree) else { return Vec::new() };
+        let changes = comparison.of(&before, step.tree).ok()?;
         for change in changes.iter().filter(|change| change.is_inside()) {
             // Entries are read below.
             let item = change.after.filter(|item| !item.is_directory() && !item.is_submodule());
-            if let Some(item) = item.filter(|_| crate::ledger::layout::task_id_of(&change.path).is_none()) {
+            if let Some(item) = item.filter(|_| task_id_of(&change.path).is_none()) {
                 self.blob(step.id, &change.path, item.id);
             }
         }
         let message = std::str::from_utf8(commit.message).ok();
         let (begins, room) = match &before[..] {
             [before] if !changes.is_empty() => (self.lacks(*before, ROOT), self.room(*before, &changes)),
-            _ => (before.is_empty(), Room { is_flat_full: true, ..Room::default() }),
+            _ => (before.is_empty(), Room::default()),
         };
         let visit = Visit { step, message: message.unwrap_or_default(), changes, begins, room };
         let additions = visit.judge(self.findings);
         let told =
             Told { commit: step.id, committed_at: step.committed_at, message, encoding: commit.encoding };
-        let mut added = Vec::with_capacity(additions.len());
+        let mut judged = Judged { added: Vec::with_capacity(additions.len()), unread: 0 };
         for addition in additions {
-            let Some(bytes) = self.blob(step.id, &addition.path, addition.blob) else { continue };
+            let Some(bytes) = self.blob(step.id, &addition.path, addition.blob) else {
+                judged.unread += 1;
+                continue;
+            };
             let supersedes = entries::judge(&addition, &bytes, &told, self.findings);
-            added.push(Added { place, addition, hash: merkle::leaf_hash(&bytes), supersedes });
+            judged.added.push(Added { place, addition, hash: merkle::leaf_hash(&bytes), supersedes });
         }
-        added
+        Some(judged)
     }
 
     fn tree_of(&mut self, commit: ObjectId) -> Option<ObjectId> {
@@ -320,18 +341,23 @@ impl Worker<'_> {
     fn room(&self, tree: ObjectId, changes: &[super::changes::Change]) -> Room {
         let id_bytes = self.engine.store.id_bytes();
         let has_shards = !self.lacks(tree, SHARDS);
-        let adds_shard = changes.iter().any(|change| change.path.starts_with(SHARDS));
-        if has_shards || !adds_shard {
-            return Room { has_shards, is_flat_full: true };
+        let adds_entry =
+            changes.iter().any(|change| change.before.is_empty() && task_id_of(&change.path).is_some());
+        if has_shards || !adds_entry {
+            return Room { has_shards, is_flat_full: None };
         }
         let flat = find(self.objects, id_bytes, tree, TASKS).and_then(|found| found.item);
         let lines = flat.and_then(|item| self.objects.read(item.id, Kind::Tree).ok());
         let entries = lines.and_then(|bytes| Some(object::tree(&bytes, id_bytes).ok()?.len())).unwrap_or(0);
-        let config = find(self.objects, id_bytes, tree, CONFIG).and_then(|found| found.item);
-        let config = config.and_then(|item| self.objects.read(item.id, Kind::Blob).ok());
-        let limit = flat_limit_of(config.as_ref().map(|bytes| &bytes[..]));
+        let limit = match find(self.objects, id_bytes, tree, CONFIG).and_then(|found| found.item) {
+            None => flat_limit_of(None),
+            Some(config) => {
+                let config = self.objects.read(config.id, Kind::Blob).ok();
+                config.and_then(|bytes| flat_limit_of(Some(&bytes)))
+            }
+        };
         // A policy that cannot be read is a finding of its own; nobody knows then what it allowed.
-        let is_flat_full = limit.is_none_or(|limit| entries >= limit as usize);
+        let is_flat_full = limit.map(|limit| entries >= limit as usize);
         Room { has_shards, is_flat_full }
     }
 }
@@ -386,8 +412,12 @@ impl<'b> Before<'b> {
 
     /// The very entry.
     fn holds(&self, addition: &Addition) -> bool {
-        let found = find(self.objects, self.id_bytes, self.tree, &addition.path);
-        found.is_some_and(|found| found.item.is_some_and(|item| item.id == addition.blob))
+        self.item(&addition.path).is_some_and(|item| item.id == addition.blob)
+    }
+
+    /// What is at a path.
+    fn item(&self, path: &str) -> Option<Item> {
+        find(self.objects, self.id_bytes, self.tree, path)?.item
     }
 
     /// A name that the task has already, in whatever letters.

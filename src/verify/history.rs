@@ -28,8 +28,8 @@ pub struct Addition {
 pub struct Room {
     /// There are shards: the flat directory is full for good.
     pub has_shards: bool,
-    /// The flat directory has as many entries as the policy allows.
-    pub is_flat_full: bool,
+    /// Whether the flat directory has as many entries as the policy allows; `None`: it does not matter, or is not known.
+    pub is_flat_full: Option<bool>,
 }
 
 /// A commit and what it changed.
@@ -50,11 +50,18 @@ impl Visit<'_> {
     /// Judges the commit; gives the entries that it adds.
     pub fn judge(self, findings: &mut Findings) -> Vec<Addition> {
         let mut collected = Collected { commit: self.step.id, findings, found: 0 };
-        if self.step.parents.len() > 1 {
+        let claimed = Summary::parse(self.message);
+        let added = if self.step.parents.len() > 1 {
             merge(&self.changes, &mut collected)
         } else {
             self.line(&mut collected)
+        };
+        if let Some(claimed) = claimed.filter(|_| added.is_empty() && collected.found == 0) {
+            let message = "the message is that of an entry, and the commit adds none";
+            let finding = Finding::new(Code::MessageWithoutEntry, message);
+            collected.add(finding.evidence(claimed.task_id, serde_json::Value::Null));
         }
+        added
     }
 
     /// A commit on a line.
@@ -91,14 +98,6 @@ impl Visit<'_> {
             let paths: Vec<_> = added.iter().map(|(change, _)| change.path.clone()).collect();
             let message = format!("the commit adds {} entries", paths.len());
             collected.add(Finding::new(Code::SeveralEntries, message).evidence(1, paths));
-        }
-        if added.is_empty()
-            && collected.found == 0
-            && let Some(claimed) = Summary::parse(self.message)
-        {
-            let message = "the message is that of an entry, and the commit adds none";
-            let finding = Finding::new(Code::MessageWithoutEntry, message);
-            collected.add(finding.evidence(claimed.task_id, serde_json::Value::Null));
         }
         let is_alone = added.len() == 1;
         let additions = added.into_iter().filter_map(|(change, after)| {
@@ -203,8 +202,11 @@ impl Collected<'_> {
             Some(Room { has_shards: true, .. }) if is_flat => {
                 "there are shards, so the flat directory is never written again"
             }
-            Some(Room { has_shards: false, is_flat_full: false }) if !is_flat => {
+            Some(Room { is_flat_full: Some(false), .. }) if !is_flat => {
                 "it is in a shard, and the flat directory had room"
+            }
+            Some(Room { is_flat_full: Some(true), .. }) if is_flat => {
+                "the flat directory was full, and later entries belong in their shards"
             }
             _ => return true,
         };

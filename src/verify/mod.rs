@@ -112,9 +112,11 @@ impl<'l> Run<'l> {
             None
         });
         let pinned = pin.clone().and_then(|pin| Some((pin.commit_id()?, pin)));
+        let is_here = |id: &ObjectId| ledger.raw_objects().open().read(*id, Kind::Commit).is_ok();
         let start = match &options.since {
             Since::Beginning => None,
-            Since::Pin => pinned.map(|(id, pin)| (id, Some(pin))),
+            // One that is gone is not part of the history any more, which the whole of it shows.
+            Since::Pin => pinned.filter(|(id, _)| is_here(id)).map(|(id, pin)| (id, Some(pin))),
             Since::Commit(name) => {
                 let id = ledger.commit_named(name)?;
                 Some((id, pinned.filter(|(pinned, _)| *pinned == id).map(|(_, pin)| pin)))
@@ -188,6 +190,13 @@ impl<'l> Run<'l> {
         }
         let place = self.timeline.steps.iter().position(|step| step.id.to_string() == pin.commit);
         let has_it = place.is_some();
+        if has_it && self.checked.unread > 0 {
+            let why =
+                "not all entries can be read, so whether they are those that were verified is not known";
+            self.states.insert(Layer::Pin, LayerStatus::NotChecked(why.to_owned()));
+            self.pin = Some(pin);
+            return;
+        }
         let entries = usize::try_from(pin.entries()).unwrap_or(usize::MAX);
         let same = self.checked.leaves.get(..entries).map(|leaves| {
             let mut range = CompactRange::default();
@@ -235,20 +244,22 @@ impl<'l> Run<'l> {
         };
         let code = if has_it { Code::PinDiffers } else { Code::PinLost };
         let finding = Finding::new(code, format!("{what}{told}")).commit(&pin.commit);
-        let leaves: Vec<_> = self.checked.leaves.iter().map(|leaf| leaf.hash).collect();
         let expected = serde_json::json!({
             "commit": pin.commit, "entries": entries, "merkle_root": pin.merkle_root,
             "vanished": gone.unwrap_or_default(),
         });
         let actual = serde_json::json!({
-            "commit": self.tip.to_string(), "entries": leaves.len(),
-            "merkle_root": merkle::to_base64(&merkle::root(&leaves)),
+            "commit": self.tip.to_string(), "entries": self.checked.leaves.len(),
+            "merkle_root": self.range().map(|range| merkle::to_base64(&range.root())),
         });
         finding.evidence(expected, actual)
     }
 
-    /// The tree over all entries; `None`: those before the start are not known.
+    /// The tree over all entries; `None`: some of them, or those before the start, are not known.
     fn range(&self) -> Option<CompactRange> {
+        if self.checked.unread > 0 {
+            return None;
+        }
         let mut range = match &self.start {
             None => CompactRange::default(),
             Some(start) => start.pin.as_ref()?.leaves.clone(),

@@ -177,8 +177,8 @@ fn a_flipped_byte_of_a_packed_object_is_found() {
     let (mut ledger, pack, index) = packed();
     let honest = fs::read(&pack).unwrap();
     let places = offsets(&fs::read(index).unwrap());
-    for object in ["audit:.audit/tasks/one.json", "audit~1:.audit/tasks", "audit~1", "audit"] {
-        let id = ledger.id(object);
+    let objects = ["audit:.audit/tasks/one.json", "audit~1:.audit/tasks", "audit~1", "audit"];
+    for (object, id) in objects.map(|object| (object, ledger.id(object))) {
         let (.., offset) = places.iter().find(|(found, ..)| *found == id).unwrap();
         for (at, bits) in [(0, 0x10), (0, 0x40), (2, 0xff), (12, 0x01), (30, 0x80)] {
             let mut bytes = honest.clone();
