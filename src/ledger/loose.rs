@@ -5,7 +5,10 @@ use super::zlib::Zlib;
 
 /// Kind and content of an object's file. At most `limit` bytes are unpacked, whatever the header claims.
 pub(super) fn decode(zlib: &mut Zlib, file: &[u8], limit: usize) -> Result<(String, Vec<u8>), String> {
-    let (mut inflated, _) = zlib.unpack(file, limit)?;
+    let (mut inflated, length) = zlib.unpack(file, limit)?;
+    if length != file.len() {
+        return Err("something follows its end".to_owned());
+    }
     let header_end = inflated.iter().take(64).position(|byte| *byte == 0).ok_or("it has no header")?;
     let content = inflated.split_off(header_end + 1);
     let header = String::from_utf8_lossy(&inflated[..header_end]);
@@ -33,5 +36,9 @@ mod tests {
         for text in ["blob 6\0hello", "blob5\0hello", "blob 5 hello", ""] {
             assert!(read(text).is_err(), "{text}");
         }
+        let mut file = Vec::new();
+        zlib.pack(b"blob 5\0hello", Effort::Space, &mut file).unwrap();
+        file.push(0);
+        assert!(decode(&mut zlib, &file, 1 << 20).is_err());
     }
 }
