@@ -54,6 +54,19 @@ impl Settings {
         given.or_else(|| self.snapshot.as_ref()?.get_string(key).ok())
     }
 
+    /// Whether a key that `pattern` (of git's regular expressions) fits is set to true.
+    pub fn has_true(&self, pattern: &str) -> bool {
+        let Some(Ok(mut entries)) = self.snapshot.as_ref().map(|files| files.entries(Some(pattern))) else {
+            return false;
+        };
+        while let Some(Ok(entry)) = entries.next() {
+            if entry.value().is_ok_and(|value| git2::Config::parse_bool(value).unwrap_or(false)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// As [`Self::text`], of a path: `~/` is the user's home.
     pub fn path(&self, key: &str) -> Option<PathBuf> {
         let given = self.overrides.iter().rev().find(|(name, _)| name == key);

@@ -153,7 +153,7 @@ impl<'o> Comparison<'o> {
         bytes: &'t [u8],
     ) -> Result<Vec<Line<'t>>, Unreadable> {
         let Some(id) = id else { return Ok(Vec::new()) };
-        let lines = object::tree(bytes, self.id_bytes);
+        let lines = object::tree(bytes, self.id_bytes, path.is_empty().then_some(ROOT));
         lines.map_err(|why| self.unreadable(malformed(Kind::Tree, id, &why), path))
     }
 
@@ -193,7 +193,14 @@ fn differing<'t>(mut before: &[Line<'t>], mut after: &[Line<'t>]) -> Vec<Row<'t>
     let shared =
         before.iter().rev().zip(after.iter().rev()).take_while(|(before, after)| before == after).count();
     (before, after) = (&before[..before.len() - shared], &after[..after.len() - shared]);
-    all_rows(&[before], after).into_iter().filter(|row| row.before[0] != row.after).collect()
+    match (before, after) {
+        // Nearly always: a line more, or another object under a name.
+        ([], [added]) => vec![Row { name: added.name, before: vec![None], after: added.item() }],
+        ([old], [new]) if old.name == new.name => {
+            vec![Row { name: new.name, before: vec![old.item()], after: new.item() }]
+        }
+        _ => all_rows(&[before], after).into_iter().filter(|row| row.before[0] != row.after).collect(),
+    }
 }
 
 /// Every name of any of them.
@@ -201,12 +208,12 @@ fn all_rows<'t>(before: &[impl AsRef<[Line<'t>]>], after: &[Line<'t>]) -> Vec<Ro
     let mut rows: BTreeMap<&[u8], Row<'_>> = BTreeMap::new();
     let empty = |name| Row { name, before: vec![None; before.len()], after: None };
     for (parent, lines) in before.iter().enumerate() {
-        for (name, item) in lines.as_ref() {
-            rows.entry(name).or_insert_with(|| empty(name)).before[parent] = Some(*item);
+        for line in lines.as_ref() {
+            rows.entry(line.name).or_insert_with(|| empty(line.name)).before[parent] = line.item();
         }
     }
-    for (name, item) in after {
-        rows.entry(name).or_insert_with(|| empty(name)).after = Some(*item);
+    for line in after {
+        rows.entry(line.name).or_insert_with(|| empty(line.name)).after = line.item();
     }
     rows.into_values().collect()
 }

@@ -1,27 +1,27 @@
 //! The checks at work: all commits after the start, on all processors, then what can only be seen of them together.
 //!
-//! A stretch of the order is one processor's at a time, from its newest commit to its oldest: that is how the packs that
-//! the ledger writes describe directories. What is kept of a commit is small: its entry's hashes and names.
+//! One processor reads the commits, newest first, and hands them to the others, stretch by stretch; then it works, too.
+//! Newest first is how the packs that the ledger writes describe directories. Until the first commit is reached nobody
+//! knows how many there are, so places are counted from the newest and turned round at the end. What is kept of a commit
+//! is small: its entry's hashes and names.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 
-use super::changes::Comparison;
+use super::Progress;
+use super::changes::{Change, Comparison};
 use super::entries::{self, Told};
 use super::findings::Findings;
 use super::history::{Addition, Room, Visit};
 use super::log::merkle::{self, Hash};
 use super::object::{self, Item};
 use super::report::{Code, Finding};
-use super::timeline::{Step, Timeline, of_object};
+use super::timeline::{Bounds, Step, Timeline, of_object, read_step};
 use crate::entry::TaskId;
 use crate::ledger::layout::{CONFIG, ROOT, SHARDS, TASKS, flat_path, sharded_path, task_id_of};
 use crate::ledger::{Fault, Kind, ObjectId, RawObjects, RawStore, flat_limit_of};
 
-/// Commits that a processor takes at a time.
-const STRETCH: usize = 4096;
 /// A clock may be behind another by so much.
 const SKEW_SECONDS: i64 = 300;
 
@@ -41,44 +41,54 @@ pub struct Leaf {
 /// What the commits were found to hold.
 #[derive(Debug, Default)]
 pub struct Checked {
+    /// The commits, in the ledger's order.
+    pub steps: Vec<Step>,
+    /// What is known of them together.
+    pub timeline: Timeline,
     /// The entries, in order.
     pub leaves: Vec<Leaf>,
+    /// Entries that could not be read, so that they are no leaves.
+    pub unread: usize,
     /// For each step, the latest time that it or anything before it was committed at.
     pub latest: Vec<i64>,
-    /// Commits and entries that could not be read: where there are any, `leaves` are not all that there is.
-    pub unread: usize,
 }
 
-/// What an entry's commit was found to be.
+impl Checked {
+    /// The commit that everything begins with, where the walk came to it.
+    pub fn root(&self) -> Option<ObjectId> {
+        self.steps.first().filter(|step| step.parents.is_empty()).map(|step| step.id)
+    }
+}
+
+/// An entry that a commit was found to add.
 struct Added {
+    /// Of the commit: from the newest at first, then from the oldest.
     place: usize,
     addition: Addition,
     hash: Hash,
     supersedes: Option<TaskId>,
 }
 
-/// What a commit was found to add.
-struct Judged {
-    added: Vec<Added>,
-    unread: usize,
-}
-
-/// A stretch that was checked.
+/// Commits that were checked.
 struct Stretch {
-    number: usize,
+    /// How far the first is from the newest of all.
+    place: usize,
+    /// Newest first.
+    steps: Vec<Step>,
     findings: Findings,
+    /// Newest first.
     added: Vec<Added>,
     unread: usize,
 }
 
-/// Checks the commits of a timeline.
+/// Checks the commits of a ledger.
 pub struct Engine<'e> {
     /// Where the objects are.
     pub store: &'e RawStore,
-    /// The commits.
-    pub timeline: &'e Timeline,
-    /// The commit before them, and its tree; `None`: there is none.
-    pub start: Option<(ObjectId, Step)>,
+    /// Which commits.
+    pub bounds: Bounds<'e>,
+    /// The commit before them; `None`: there is none.
+    pub start: Option<Step>,
     /// A missing object may be one that a partial clone left out.
     pub is_partial: bool,
     /// Processors to be used.
@@ -87,92 +97,90 @@ pub struct Engine<'e> {
 
 impl Engine<'_> {
     /// Checks all of it. `watch` is told how many commits are done.
-    pub fn run(&self, findings: &mut Findings, watch: &mut dyn FnMut(usize)) -> Checked {
-        let steps = &self.timeline.steps;
-        let trees = self.trees();
-        let stretches = steps.len().div_ceil(STRETCH);
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let checked = Mutex::new(Vec::new());
+    pub fn run(&self, findings: &mut Findings, watch: &mut dyn FnMut(Progress)) -> Checked {
+        let (give, take) = mpsc::channel();
+        let (take, stretches) = (Mutex::new(take), Mutex::new(Vec::new()));
+        let done = AtomicUsize::new(0);
         let work = |watch: &mut dyn FnMut(usize)| {
             let objects = self.store.open();
-            loop {
-                let taken = next.fetch_add(1, Ordering::Relaxed);
-                let Some(number) = stretches.checked_sub(taken + 1) else { break };
-                let range = number * STRETCH..steps.len().min((number + 1) * STRETCH);
-                let stretch = self.stretch(number, range, &objects, &trees, &mut || {
+            while let Ok((place, steps)) = lock(&take).recv() {
+                let stretch = self.stretch(place, steps, &objects, &mut || {
                     watch(done.fetch_add(1, Ordering::Relaxed) + 1);
                 });
-                checked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(stretch);
+                lock(&stretches).push(stretch);
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 1..self.threads.min(stretches) {
+        let (mut total, mut of_order) = (0, Findings::default());
+        let timeline = std::thread::scope(|scope| {
+            for _ in 1..self.threads {
                 scope.spawn(|| work(&mut |_| {}));
             }
-            work(watch);
+            let mut hand_over = |steps: Vec<Step>| {
+                let place = total;
+                total += steps.len();
+                // Nobody has stopped taking: they go on until there is nothing more to be given.
+                _ = give.send((place, steps));
+            };
+            let timeline = Timeline::read(&self.store.open(), &self.bounds, &mut of_order, &mut hand_over);
+            drop(give);
+            work(&mut |done| watch(Progress { done, total }));
+            timeline
         });
-        let mut stretches = checked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        stretches.sort_by_key(|stretch| stretch.number);
-        let mut added = Vec::new();
-        let mut unread = 0;
-        for stretch in stretches {
-            findings.absorb(stretch.findings);
-            added.extend(stretch.added);
-            unread += stretch.unread;
-        }
+        findings.absorb(of_order);
+        let stretches = stretches.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = Checked { timeline, ..Checked::default() };
+        let added = assemble(stretches, total, &mut checked, findings);
         let objects = self.store.open();
-        let latest = self.times(findings);
-        self.roots(&objects, findings);
-        self.superseded(&objects, &added, findings);
-        Checked { leaves: self.leaves(&objects, added, findings), latest, unread }
-    }
-
-    /// The tree of each commit.
-    fn trees(&self) -> HashMap<ObjectId, ObjectId> {
-        let steps = self.timeline.steps.iter().map(|step| (step.id, step.tree));
-        steps.chain(self.start.iter().map(|(id, step)| (*id, step.tree))).collect()
+        self.times(&mut checked, findings);
+        self.roots(&checked.steps, &objects, findings);
+        self.superseded(&checked.steps, &objects, &added, findings);
+        checked.leaves = self.leaves(&checked.steps, &objects, added, findings);
+        checked
     }
 
     fn stretch(
         &self,
-        number: usize,
-        range: Range<usize>,
+        place: usize,
+        steps: Vec<Step>,
         objects: &RawObjects,
-        trees: &HashMap<ObjectId, ObjectId>,
         done: &mut dyn FnMut(),
     ) -> Stretch {
-        let mut stretch = Stretch { number, findings: Findings::default(), added: Vec::new(), unread: 0 };
-        for place in range.rev() {
-            let step = &self.timeline.steps[place];
-            let mut worker = Worker { engine: self, objects, trees, findings: stretch.findings.at(place) };
-            let judged = worker.step(place, step);
-            stretch.unread += judged.as_ref().map_or(1, |judged| judged.unread);
-            let mut added = judged.map_or_else(Vec::new, |judged| judged.added);
+        let mut stretch =
+            Stretch { place, steps: Vec::new(), findings: Findings::default(), added: Vec::new(), unread: 0 };
+        for (index, step) in steps.iter().enumerate() {
+            let findings = stretch.findings.at(place + index);
+            let unread = &mut stretch.unread;
+            let older = steps.get(index + 1);
+            let mut worker = Worker { engine: self, objects, older, findings, unread };
+            let mut added = worker.step(place + index, step);
             added.reverse();
             stretch.added.append(&mut added);
             done();
         }
-        stretch.added.reverse();
         for (id, why) in objects.take_spoilt() {
             let message = format!("a copy of object {id} cannot be trusted, though another is intact: {why}");
             stretch.findings.add(Finding::new(Code::ObjectDamaged, message).path(id.to_string()));
         }
-        stretch
+        Stretch { steps, ..stretch }
     }
 
     /// Commits that are dated before what they follow.
-    fn times(&self, findings: &mut Findings) -> Vec<i64> {
-        let steps = &self.timeline.steps;
+    fn times(&self, checked: &mut Checked, findings: &mut Findings) {
+        let steps = &checked.steps;
         let mut latest: Vec<i64> = Vec::with_capacity(steps.len());
-        let mut places: HashMap<ObjectId, usize> = HashMap::new();
+        let is_line = steps.windows(2).all(|pair| pair[1].parents[..] == [pair[0].id]);
+        let places: HashMap<_, _> = steps.iter().enumerate().map(|(place, step)| (step.id, place)).collect();
+        let places = if is_line { HashMap::new() } else { places };
         for (place, step) in steps.iter().enumerate() {
             let before = step.parents.iter().filter_map(|parent| match &self.start {
-                Some((start, at)) if start == parent => Some(at.committed_at),
+                Some(start) if start.id == *parent => Some(start.committed_at),
                 _ if place > 0 && steps[place - 1].id == *parent => Some(latest[place - 1]),
-                _ => places.get(parent).map(|place| latest[*place]),
+                _ => places.get(parent).and_then(|place| latest.get(*place).copied()),
             });
             let before = before.max();
-            if let Some(before) = before.filter(|before| step.committed_at + SKEW_SECONDS < *before) {
+            if let Some(before) =
+                before.filter(|before| step.committed_at < before.saturating_sub(SKEW_SECONDS))
+            {
                 let message = format!(
                     "the commit is dated {} s before one that it follows",
                     before.saturating_sub(step.committed_at)
@@ -181,15 +189,14 @@ impl Engine<'_> {
                 findings.at(place).add(finding.evidence(format!(">= {before}"), step.committed_at));
             }
             latest.push(step.committed_at.max(before.unwrap_or(i64::MIN)));
-            places.insert(step.id, place);
         }
-        latest
+        checked.latest = latest;
     }
 
     /// A history has one beginning. Code that was merged in has its own, and nothing to do with the ledger.
-    fn roots(&self, objects: &RawObjects, findings: &mut Findings) {
-        let roots = self.timeline.steps.iter().enumerate().filter(|(_, step)| step.parents.is_empty());
-        let Some(tip) = self.timeline.steps.last() else { return };
+    fn roots(&self, steps: &[Step], objects: &RawObjects, findings: &mut Findings) {
+        let roots = steps.iter().enumerate().filter(|(_, step)| step.parents.is_empty());
+        let Some(tip) = steps.last() else { return };
         let is_shared =
             || find(objects, self.store.id_bytes(), tip.tree, "").is_some_and(|top| top.holds_more);
         for (place, step) in roots.skip(usize::from(self.start.is_none())) {
@@ -198,15 +205,15 @@ impl Engine<'_> {
             if holds_ledger || !is_shared() {
                 let message = "the history begins here a second time";
                 let finding = Finding::new(Code::SecondRoot, message).commit(step.id);
-                let first = self.timeline.steps.first().map(|first| first.id.to_string());
+                let first = steps.first().map(|first| first.id.to_string());
                 findings.at(place).add(finding.evidence(first.unwrap_or_default(), step.id.to_string()));
             }
         }
     }
 
     /// What an entry corrects must be in the ledger.
-    fn superseded(&self, objects: &RawObjects, added: &[Added], findings: &mut Findings) {
-        let Some(tip) = self.timeline.steps.last() else { return };
+    fn superseded(&self, steps: &[Step], objects: &RawObjects, added: &[Added], findings: &mut Findings) {
+        let Some(tip) = steps.last() else { return };
         for one in added {
             let Some(task_id) = &one.supersedes else { continue };
             let id_bytes = self.store.id_bytes();
@@ -216,7 +223,7 @@ impl Engine<'_> {
             if !is_there {
                 let message = format!("the entry corrects {task_id}, which the ledger does not have");
                 let finding = Finding::new(Code::SupersedesUnknown, message)
-                    .commit(self.timeline.steps[one.place].id)
+                    .commit(steps[one.place].id)
                     .path(&one.addition.path)
                     .task(one.addition.task_id.clone());
                 findings.at(one.place).add(finding.evidence(task_id.as_str(), serde_json::Value::Null));
@@ -225,13 +232,19 @@ impl Engine<'_> {
     }
 
     /// The entries in order, each once: what a merge brings in that was there already, byte for byte, stays where it was.
-    fn leaves(&self, objects: &RawObjects, added: Vec<Added>, findings: &mut Findings) -> Vec<Leaf> {
+    fn leaves(
+        &self,
+        steps: &[Step],
+        objects: &RawObjects,
+        added: Vec<Added>,
+        findings: &mut Findings,
+    ) -> Vec<Leaf> {
         let mut leaves: Vec<Leaf> = Vec::with_capacity(added.len());
         // Where each task stands in `leaves`, and whether in the flat directory.
         let mut known: HashMap<String, (usize, bool)> = HashMap::with_capacity(added.len());
-        let before = self.start.as_ref().map(|(_, start)| Before::new(self.store, objects, start.tree));
+        let before = self.start.as_ref().map(|start| Before::new(self.store, objects, start.tree));
         for Added { place, addition, hash, .. } in added {
-            let step = &self.timeline.steps[place];
+            let step = &steps[place];
             let lower = addition.task_id.as_str().to_ascii_lowercase();
             let is_flat = addition.path == flat_path(&addition.task_id);
             let known_place = known.get(&lower).copied();
@@ -261,26 +274,46 @@ impl Engine<'_> {
     }
 }
 
+/// What the stretches say together, from the oldest commit to the newest.
+fn assemble(
+    mut stretches: Vec<Stretch>,
+    total: usize,
+    checked: &mut Checked,
+    findings: &mut Findings,
+) -> Vec<Added> {
+    stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.place));
+    let mut all = Vec::new();
+    for Stretch { mut steps, findings: of_stretch, mut added, unread, .. } in stretches {
+        steps.reverse();
+        checked.steps.append(&mut steps);
+        added.reverse();
+        all.extend(added.into_iter().map(|one| Added { place: total - 1 - one.place, ..one }));
+        findings.absorb(of_stretch.turned_round(total));
+        checked.unread += unread;
+    }
+    all
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One commit at a time.
 struct Worker<'w> {
     engine: &'w Engine<'w>,
     objects: &'w RawObjects,
-    trees: &'w HashMap<ObjectId, ObjectId>,
+    /// The next in the stretch, which is nearly always the one that the commit follows.
+    older: Option<&'w Step>,
     findings: &'w mut Findings,
+    unread: &'w mut usize,
 }
 
 impl Worker<'_> {
-    /// `None`: something that is needed cannot be read; findings say what.
-    fn step(&mut self, place: usize, step: &Step) -> Option<Judged> {
-        let bytes = self.objects.read(step.id, Kind::Commit).ok()?;
-        let commit = object::commit(&bytes).ok()?;
-        if step.is_cut {
-            return None;
-        }
-        let before = step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()?;
-        let id_bytes = self.engine.store.id_bytes();
-        let comparison = Comparison::new(self.objects, id_bytes, step.id, self.findings);
-        let changes = comparison.of(&before, step.tree).ok()?;
+    fn step(&mut self, place: usize, step: &Step) -> Vec<Added> {
+        let Some((changes, before)) = self.changes(step) else {
+            *self.unread += 1;
+            return Vec::new();
+        };
         for change in changes.iter().filter(|change| change.is_inside()) {
             // Entries are read below.
             let item = change.after.filter(|item| !item.is_directory() && !item.is_submodule());
@@ -288,34 +321,42 @@ impl Worker<'_> {
                 self.blob(step.id, &change.path, item.id);
             }
         }
-        let message = std::str::from_utf8(commit.message).ok();
         let (begins, room) = match &before[..] {
             [before] if !changes.is_empty() => (self.lacks(*before, ROOT), self.room(*before, &changes)),
             _ => (before.is_empty(), Room::default()),
         };
-        let visit = Visit { step, message: message.unwrap_or_default(), changes, begins, room };
+        let message = || message_of(self.objects, step.id);
+        let visit = Visit { step, message: &message, changes, begins, room };
         let additions = visit.judge(self.findings);
-        let told =
-            Told { commit: step.id, committed_at: step.committed_at, message, encoding: commit.encoding };
-        let mut judged = Judged { added: Vec::with_capacity(additions.len()), unread: 0 };
+        let mut added = Vec::with_capacity(additions.len());
         for addition in additions {
             let Some(bytes) = self.blob(step.id, &addition.path, addition.blob) else {
-                judged.unread += 1;
+                *self.unread += 1;
                 continue;
             };
+            let told = Told { step, message: &|| message_of(self.objects, step.id) };
             let supersedes = entries::judge(&addition, &bytes, &told, self.findings);
-            judged.added.push(Added { place, addition, hash: merkle::leaf_hash(&bytes), supersedes });
+            added.push(Added { place, addition, hash: merkle::leaf_hash(&bytes), supersedes });
         }
-        Some(judged)
+        added
+    }
+
+    /// What the commit changed, and the trees of its parents; `None`: something that is needed cannot be read, and
+    /// findings say what.
+    fn changes(&mut self, step: &Step) -> Option<(Vec<Change>, Vec<ObjectId>)> {
+        if step.is_cut {
+            return None;
+        }
+        let before = step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()?;
+        let id_bytes = self.engine.store.id_bytes();
+        let comparison = Comparison::new(self.objects, id_bytes, step.id, self.findings);
+        Some((comparison.of(&before, step.tree).ok()?, before))
     }
 
     fn tree_of(&mut self, commit: ObjectId) -> Option<ObjectId> {
-        if let Some(tree) = self.trees.get(&commit) {
-            return Some(*tree);
-        }
-        // It is before the start.
-        let bytes = self.objects.read(commit, Kind::Commit).ok()?;
-        object::commit(&bytes).ok().map(|commit| commit.tree)
+        let known = [self.older, self.engine.start.as_ref()].into_iter().flatten();
+        let known = known.filter(|step| step.id == commit).map(|step| step.tree).next();
+        known.or_else(|| Some(read_step(self.objects, commit, false).ok()?.tree))
     }
 
     fn blob(&mut self, commit: ObjectId, path: &str, id: ObjectId) -> Option<std::rc::Rc<Vec<u8>>> {
@@ -348,7 +389,8 @@ impl Worker<'_> {
         }
         let flat = find(self.objects, id_bytes, tree, TASKS).and_then(|found| found.item);
         let lines = flat.and_then(|item| self.objects.read(item.id, Kind::Tree).ok());
-        let entries = lines.and_then(|bytes| Some(object::tree(&bytes, id_bytes).ok()?.len())).unwrap_or(0);
+        let entries =
+            lines.and_then(|bytes| Some(object::tree(&bytes, id_bytes, None).ok()?.len())).unwrap_or(0);
         let limit = match find(self.objects, id_bytes, tree, CONFIG).and_then(|found| found.item) {
             None => flat_limit_of(None),
             Some(config) => {
@@ -360,6 +402,12 @@ impl Worker<'_> {
         let is_flat_full = limit.map(|limit| entries >= limit as usize);
         Room { has_shards, is_flat_full }
     }
+}
+
+/// The bytes of a commit's message.
+fn message_of(objects: &RawObjects, commit: ObjectId) -> Vec<u8> {
+    let bytes = objects.read(commit, Kind::Commit).unwrap_or_default();
+    object::commit(&bytes).map(|commit| commit.message.to_vec()).unwrap_or_default()
 }
 
 /// What is at a path.
@@ -375,9 +423,9 @@ fn find(objects: &RawObjects, id_bytes: usize, tree: ObjectId, path: &str) -> Op
     let mut found = Found { item: None, holds_more: false };
     for name in path.split('/') {
         let bytes = objects.read(at, Kind::Tree).ok()?;
-        let lines = object::tree(&bytes, id_bytes).ok()?;
-        found.holds_more = at == tree && lines.iter().any(|(name, _)| *name != ROOT.as_bytes());
-        found.item = lines.iter().find(|(found, _)| *found == name.as_bytes()).map(|(_, item)| *item);
+        let lines = object::tree(&bytes, id_bytes, (at == tree).then_some(ROOT)).ok()?;
+        found.holds_more = at == tree && lines.iter().any(|line| line.name != ROOT.as_bytes());
+        found.item = lines.iter().find(|line| line.name == name.as_bytes()).and_then(object::Line::item);
         match found.item {
             Some(item) => at = item.id,
             None => break,
@@ -405,9 +453,11 @@ impl<'b> Before<'b> {
     fn names(&self, directory: &str) -> Vec<String> {
         let found = find(self.objects, self.id_bytes, self.tree, directory).and_then(|found| found.item);
         let bytes = found.and_then(|item| self.objects.read(item.id, Kind::Tree).ok());
-        let lines =
-            bytes.as_ref().and_then(|bytes| object::tree(bytes, self.id_bytes).ok()).unwrap_or_default();
-        lines.iter().map(|(name, _)| String::from_utf8_lossy(name).into_owned()).collect()
+        let lines = bytes
+            .as_ref()
+            .and_then(|bytes| object::tree(bytes, self.id_bytes, None).ok())
+            .unwrap_or_default();
+        lines.iter().map(|line| String::from_utf8_lossy(line.name).into_owned()).collect()
     }
 
     /// The very entry.

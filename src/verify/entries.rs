@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::findings::Findings;
 use super::history::Addition;
 use super::report::{Code, Finding};
+use super::timeline::Step;
 use crate::entry::message::{self, Summary, trailer};
 use crate::entry::{Digest, Entry, MAX_ENTRY_BYTES, TaskId, parse, render, validate};
 use crate::ledger::ObjectId;
@@ -16,18 +17,21 @@ const AHEAD: TimeDelta = TimeDelta::days(1);
 /// An entry's commit, as far as the entry must agree with it.
 pub struct Told<'c> {
     /// The commit.
-    pub commit: ObjectId,
-    /// When it was made: seconds since 1970.
-    pub committed_at: i64,
-    /// Its message; `None` where it is not UTF-8.
-    pub message: Option<&'c str>,
-    /// The encoding that git is told to read it in.
-    pub encoding: Option<&'c [u8]>,
+    pub step: &'c Step,
+    /// The bytes of its message, read where they are not what the entry yields.
+    pub message: &'c dyn Fn() -> Vec<u8>,
+}
+
+impl Told<'_> {
+    /// The message; what is not UTF-8 in it is no character that an entry could yield.
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&(self.message)()).into_owned()
+    }
 }
 
 /// Judges the content of an entry. Gives the task that it corrects.
 pub fn judge(addition: &Addition, bytes: &[u8], told: &Told<'_>, findings: &mut Findings) -> Option<TaskId> {
-    let mut about = About { addition, commit: told.commit, findings, found: 0 };
+    let mut about = About { addition, commit: told.step.id, findings, found: 0 };
     let digest = Digest::of(bytes);
     let entry = match read(bytes) {
         Ok(entry) => entry,
@@ -49,7 +53,7 @@ pub fn judge(addition: &Addition, bytes: &[u8], told: &Told<'_>, findings: &mut 
         let message = "the entry is valid, and written in another form than it is stored in";
         about.add(Finding::new(Code::EntryForm, message));
     }
-    about.times(&entry, told.committed_at);
+    about.times(&entry, told.step.committed_at);
     if addition.is_alone {
         about.message(&entry, &digest, told);
     }
@@ -101,16 +105,15 @@ impl About<'_> {
 
     fn message(&mut self, entry: &Entry, digest: &Digest, told: &Told<'_>) {
         let expected = message::build(entry, digest);
-        if let Some(encoding) = told.encoding {
-            let shown = String::from_utf8_lossy(encoding).into_owned();
+        if told.step.is_recoded {
             let message = "git is told to read the message in another encoding than it is written in";
-            return self.add(Finding::new(Code::SubjectDiffers, message).evidence("UTF-8", shown));
+            return self.add(Finding::new(Code::SubjectDiffers, message).evidence("UTF-8", "another"));
         }
-        if told.message == Some(&expected) {
+        if told.step.message == Digest::of(expected.as_bytes()) {
             return;
         }
         let found_before = self.found;
-        let actual = told.message.unwrap_or_default();
+        let actual = &told.text();
         let subject = |message: &str| message.split('\n').next().unwrap_or_default().to_owned();
         if subject(actual) != subject(&expected) {
             let message = "the subject of the commit is not what the entry says";
@@ -125,14 +128,14 @@ impl About<'_> {
         self.trailers(&body(&expected), &body(actual));
         if self.found == found_before {
             let message = "the message has the lines that the entry yields, and not in the form that they are written in";
-            self.add(Finding::new(Code::TrailerForged, message).evidence(expected, actual));
+            self.add(Finding::new(Code::TrailerForged, message).evidence(expected, actual.as_str()));
         }
     }
 
     /// The digest that the message states: the last line of all.
     fn digest(&mut self, told: &Told<'_>, digest: &Digest) {
         let expected = format!("{}: {digest}", trailer::DIGEST);
-        let actual = told.message.unwrap_or_default();
+        let actual = told.text();
         let is_digest = |line: &&str| line.starts_with(trailer::DIGEST);
         let stated: Vec<_> = actual.lines().filter(is_digest).collect();
         let is_last = actual.lines().next_back() == Some(expected.as_str());

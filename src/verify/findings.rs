@@ -47,6 +47,12 @@ impl Findings {
         self.place = here;
     }
 
+    /// Places, which were counted from the newest of `total` commits, counted from the oldest.
+    pub fn turned_round(mut self, total: usize) -> Self {
+        self.kept.iter_mut().for_each(|(place, _)| *place = total.saturating_sub(*place + 1));
+        self
+    }
+
     /// How many there are of a code.
     pub fn count(&self, code: Code) -> u64 {
         self.counts.get(&code).copied().unwrap_or(0)

@@ -36,8 +36,8 @@ pub struct Room {
 pub struct Visit<'v> {
     /// The commit.
     pub step: &'v Step,
-    /// Its message.
-    pub message: &'v str,
+    /// Its message, read when it matters.
+    pub message: &'v dyn Fn() -> Vec<u8>,
     /// What it changed.
     pub changes: Vec<Change>,
     /// The tree before had no ledger.
@@ -50,16 +50,19 @@ impl Visit<'_> {
     /// Judges the commit; gives the entries that it adds.
     pub fn judge(self, findings: &mut Findings) -> Vec<Addition> {
         let mut collected = Collected { commit: self.step.id, findings, found: 0 };
-        let claimed = Summary::parse(self.message);
+        let message = self.message;
         let added = if self.step.parents.len() > 1 {
             merge(&self.changes, &mut collected)
         } else {
             self.line(&mut collected)
         };
-        if let Some(claimed) = claimed.filter(|_| added.is_empty() && collected.found == 0) {
-            let message = "the message is that of an entry, and the commit adds none";
-            let finding = Finding::new(Code::MessageWithoutEntry, message);
-            collected.add(finding.evidence(claimed.task_id, serde_json::Value::Null));
+        if added.is_empty() && collected.found == 0 {
+            let message = message();
+            if let Some(claimed) = std::str::from_utf8(&message).ok().and_then(Summary::parse) {
+                let message = "the message is that of an entry, and the commit adds none";
+                let finding = Finding::new(Code::MessageWithoutEntry, message);
+                collected.add(finding.evidence(claimed.task_id, serde_json::Value::Null));
+            }
         }
         added
     }

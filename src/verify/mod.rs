@@ -16,7 +16,7 @@ use findings::Findings;
 use log::merkle::{self, CompactRange};
 use pin::{Memory, Pin, Verified};
 use report::{Code, Finding, Layer, LayerStatus, Report, Severity, Verdict};
-use timeline::{Bounds, Step, Timeline};
+use timeline::{Bounds, Step};
 
 use crate::error::{Error, Result};
 use crate::ledger::{Kind, Ledger, ObjectId};
@@ -90,7 +90,6 @@ struct Run<'l> {
     pin: Option<Pin>,
     /// What is gone on from.
     start: Option<Start>,
-    timeline: Timeline,
     checked: Checked,
 }
 
@@ -131,7 +130,6 @@ impl<'l> Run<'l> {
             memory,
             pin,
             start,
-            timeline: Timeline::default(),
             checked: Checked::default(),
         })
     }
@@ -140,29 +138,29 @@ impl<'l> Run<'l> {
     fn check(&mut self, options: &Options, watch: &mut dyn FnMut(Progress)) {
         let store = self.ledger.raw_objects();
         let shallow = self.ledger.shallow_commits();
-        let read = |start: Option<ObjectId>, findings: &mut Findings| {
-            let bounds = Bounds { tip: self.tip, start, shallow: &shallow };
-            Timeline::read(&store.open(), &bounds, findings)
-        };
-        let mut timeline = read(self.start.as_ref().map(|start| start.id), &mut self.findings);
-        if self.start.is_some() && !timeline.has_met_start {
-            // It is not part of this history, or not on its first line: nothing before can be relied upon.
+        loop {
+            let start = self.start.as_ref().map(|start| start.step.clone());
+            let engine = Engine {
+                store: &store,
+                bounds: Bounds {
+                    tip: self.tip,
+                    start: start.as_ref().map(|step| step.id),
+                    shallow: &shallow,
+                },
+                start,
+                is_partial: self.ledger.is_partial(),
+                threads: options.threads.max(1),
+            };
+            self.checked = engine.run(&mut self.findings, watch);
+            if self.start.is_none() || self.checked.timeline.has_met_start {
+                break;
+            }
+            // It is not part of this history, or not on its first line: nothing before it can be relied upon.
             self.start = None;
             self.findings = Findings::default();
-            timeline = read(None, &mut self.findings);
         }
-        self.timeline = timeline;
-        let total = self.timeline.steps.len();
-        let engine = Engine {
-            store: &store,
-            timeline: &self.timeline,
-            start: self.start.as_ref().map(|start| (start.id, start.step.clone())),
-            is_partial: self.ledger.is_partial(),
-            threads: options.threads.max(1),
-        };
-        self.checked = engine.run(&mut self.findings, &mut |done| watch(Progress { done, total }));
         for layer in [Layer::Objects, Layer::History, Layer::Entries] {
-            let why = self.timeline.shallow.first().map(|commit| {
+            let why = self.checked.timeline.shallow.first().map(|commit| {
                 format!("the clone is shallow: what is before commit {} is not here", commit.short())
             });
             let state = why.map_or(LayerStatus::Ok, LayerStatus::NotChecked);
@@ -188,7 +186,7 @@ impl<'l> Run<'l> {
             self.pin = Some(pin);
             return;
         }
-        let place = self.timeline.steps.iter().position(|step| step.id.to_string() == pin.commit);
+        let place = self.checked.steps.iter().position(|step| step.id.to_string() == pin.commit);
         let has_it = place.is_some();
         if has_it && self.checked.unread > 0 {
             let why =
@@ -272,7 +270,7 @@ impl<'l> Run<'l> {
     fn remember(&mut self, range: &CompactRange) -> Option<String> {
         let before = self.start.as_ref().and_then(|start| start.pin.as_ref());
         let latest = self.checked.latest.iter().copied().max();
-        let root = self.timeline.root.map(|root| root.to_string());
+        let root = self.checked.root().map(|root| root.to_string());
         let verified = Verified {
             commit: self.tip,
             root_commit: before.map(|pin| pin.root_commit.clone()).or(root)?,
@@ -311,7 +309,7 @@ impl<'l> Run<'l> {
             Verdict::NotValid
         } else if entries == 0
             || self.findings.has(Severity::Inconclusive)
-            || !self.timeline.shallow.is_empty()
+            || !self.checked.timeline.shallow.is_empty()
             || !options.required.iter().all(is_ok)
         {
             Verdict::Inconclusive
@@ -336,7 +334,7 @@ impl<'l> Run<'l> {
             head: self.tip,
             since: self.start.map(|start| start.id),
             entries,
-            commits: self.timeline.steps.len() as u64,
+            commits: self.checked.steps.len() as u64,
             merkle_root: range.map(|range| merkle::to_base64(&range.root())),
             layers,
             first_bad_commit,
@@ -351,20 +349,10 @@ impl<'l> Run<'l> {
 impl Start {
     fn at(ledger: &Ledger, id: ObjectId, pin: Option<Pin>) -> Result<Self> {
         let objects = ledger.raw_objects().open();
-        let damaged = |finding: Finding| Error::Damaged(finding.message);
-        let bytes = objects.read(id, Kind::Commit);
-        let bytes = bytes.map_err(|fault| damaged(timeline::of_object(Kind::Commit, id, &fault)))?;
-        let commit = object::commit(&bytes);
-        let commit = commit.map_err(|why| damaged(timeline::malformed(Kind::Commit, id, &why)))?;
-        let step = Step {
-            id,
-            tree: commit.tree,
-            parents: commit.parents,
-            committed_at: pin.as_ref().map_or(commit.committed_at, |pin| pin.latest),
-            is_aside: false,
-            is_signed: commit.is_signed,
-            is_cut: false,
-        };
+        let step = timeline::read_step(&objects, id, false);
+        let step = step.map_err(|finding| Error::Damaged(finding.message))?;
+        let committed_at = pin.as_ref().map_or(step.committed_at, |pin| pin.latest);
+        let step = Step { committed_at, ..step };
         Ok(Self { id, step, pin })
     }
 }

@@ -13,9 +13,6 @@ pub struct Item {
     pub id: ObjectId,
 }
 
-/// A line of a tree: a name, and what is under it.
-pub type Line<'t> = (&'t [u8], Item);
-
 /// A regular file that cannot be executed: the only mode of an entry.
 pub const MODE_FILE: u32 = 0o100_644;
 const MODE_DIRECTORY: u32 = 0o040_000;
@@ -34,59 +31,86 @@ impl Item {
     }
 }
 
-/// The lines of a tree, in order.
+/// A line of a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'t> {
+    /// The name.
+    pub name: &'t [u8],
+    mode: u32,
+    id: &'t [u8],
+}
+
+impl Line<'_> {
+    /// What is under the name; `None` where its id is none.
+    pub fn item(&self) -> Option<Item> {
+        Some(Item { mode: self.mode, id: ObjectId::from_bytes(self.id)? })
+    }
+}
+
+/// The lines of a tree, in order. Of names other than `strict` (of all, where that is `None`) it is let pass that they
+/// have a mode which git wrote long ago.
 ///
 /// # Errors
 /// The first thing that is against the format, in words.
-pub fn tree(bytes: &[u8], id_bytes: usize) -> Result<Vec<Line<'_>>, String> {
-    let mut items: Vec<Line<'_>> = Vec::with_capacity(bytes.len() / 32);
+pub fn tree<'t>(bytes: &'t [u8], id_bytes: usize, strict: Option<&str>) -> Result<Vec<Line<'t>>, String> {
+    let mut lines: Vec<Line<'t>> = Vec::with_capacity(bytes.len() / (id_bytes + 8));
     let mut rest = bytes;
     while !rest.is_empty() {
-        let ((name, item), after) = tree_line(rest, id_bytes).ok_or("a line is cut short or has no mode")?;
-        let shown = || String::from_utf8_lossy(name).into_owned();
-        if !MODES.contains(&item.mode) {
-            return Err(format!("`{}` has the mode {:o}", shown(), item.mode));
+        let (line, after) = tree_line(rest, id_bytes).ok_or("a line is cut short or has no mode")?;
+        let shown = || String::from_utf8_lossy(line.name).into_owned();
+        let is_old = || strict.is_some_and(|strict| strict.as_bytes() != line.name);
+        if (rest[0] == b'0' || !MODES.contains(&line.mode)) && !is_old() {
+            return Err(format!("`{}` has the mode {:o}", shown(), line.mode));
         }
-        if name.is_empty() || matches!(name, b"." | b"..") || name.contains(&b'/') {
+        if line.name.is_empty() || matches!(line.name, b"." | b"..") {
             return Err(format!("`{}` is no name", shown()));
         }
-        if let Some((before, item_before)) = items.last()
-            && order((before, item_before), (name, &item)) != Ordering::Less
+        if let Some(before) = lines.last()
+            && order(before, &line) != Ordering::Less
         {
             return Err(format!("`{}` is there twice, or not in order", shown()));
         }
-        items.push((name, item));
+        lines.push(line);
         rest = after;
     }
-    Ok(items)
+    Ok(lines)
 }
 
 fn tree_line(bytes: &[u8], id_bytes: usize) -> Option<(Line<'_>, &[u8])> {
-    let space = bytes.iter().take(8).position(|byte| *byte == b' ')?;
-    let (mode, rest) = (&bytes[..space], &bytes[space + 1..]);
-    let mode = mode.iter().try_fold(0_u32, |mode, digit| match digit {
-        b'0'..=b'7' => Some(mode * 8 + u32::from(digit - b'0')),
-        _ => None,
-    })?;
-    let end = rest.iter().position(|byte| *byte == 0)?;
+    let (mode, rest) = if let Some(rest) = bytes.strip_prefix(b"100644 ") {
+        (MODE_FILE, rest)
+    } else if let Some(rest) = bytes.strip_prefix(b"40000 ") {
+        (MODE_DIRECTORY, rest)
+    } else {
+        let space = bytes.iter().take(8).position(|byte| *byte == b' ')?;
+        let mode = bytes[..space].iter().try_fold(0_u32, |mode, digit| match digit {
+            b'0'..=b'7' => Some(mode * 8 + u32::from(digit - b'0')),
+            _ => None,
+        })?;
+        (mode, &bytes[space + 1..])
+    };
+    let end = rest.iter().position(|byte| matches!(byte, 0 | b'/'))?;
+    if rest[end] != 0 {
+        return None;
+    }
     let (id, after) = rest[end + 1..].split_at_checked(id_bytes)?;
-    let id = ObjectId::from_bytes(id)?;
-    (bytes[0] != b'0').then_some(((&rest[..end], Item { mode, id }), after))
+    Some((Line { name: &rest[..end], mode, id }, after))
 }
 
 /// git sorts a directory as if its name ended in `/`. A file and a directory of one name are equal: they exclude each
 /// other.
-fn order((left, left_item): (&[u8], &Item), (right, right_item): (&[u8], &Item)) -> Ordering {
-    if left == right {
-        return Ordering::Equal;
-    }
-    let shared = left.len().min(right.len());
-    let next = |name: &[u8], item: &Item| match name.get(shared) {
+fn order(left: &Line<'_>, right: &Line<'_>) -> Ordering {
+    let shared = left.name.len().min(right.name.len());
+    let next = |line: &Line<'_>| match line.name.get(shared) {
         Some(byte) => *byte,
-        None if item.is_directory() => b'/',
+        None if line.mode == MODE_DIRECTORY => b'/',
         None => 0,
     };
-    left[..shared].cmp(&right[..shared]).then_with(|| next(left, left_item).cmp(&next(right, right_item)))
+    match left.name[..shared].cmp(&right.name[..shared]) {
+        Ordering::Equal if left.name.len() == right.name.len() => Ordering::Equal,
+        Ordering::Equal => next(left).cmp(&next(right)),
+        order => order,
+    }
 }
 
 /// A commit's fields.
@@ -172,7 +196,7 @@ mod tests {
     #[test]
     fn a_tree_reads_as_git_wrote_it() {
         let bytes = [line("100644", "a-"), line("40000", "a"), line("100755", "a0")].concat();
-        let names: Vec<_> = tree(&bytes, 20).unwrap().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = tree(&bytes, 20, None).unwrap().into_iter().map(|line| line.name).collect();
         assert_eq!(names, [&b"a-"[..], b"a", b"a0"]);
     }
 
@@ -185,11 +209,19 @@ mod tests {
         for bytes in
             [twice, both, unsorted, cut, line("100644", ".."), line("100644", ""), line("0100644", "a")]
         {
-            assert!(tree(&bytes, 20).is_err(), "{}", String::from_utf8_lossy(&bytes));
+            assert!(tree(&bytes, 20, None).is_err(), "{}", String::from_utf8_lossy(&bytes));
         }
         for bytes in [line("100600", "a"), line("100644", "a/b"), line("x", "a")] {
-            assert!(tree(&bytes, 20).is_err(), "{}", String::from_utf8_lossy(&bytes));
+            assert!(tree(&bytes, 20, None).is_err(), "{}", String::from_utf8_lossy(&bytes));
         }
+    }
+
+    #[test]
+    fn what_git_wrote_long_ago_passes_beside_the_ledger_and_not_in_it() {
+        let bytes = [line("040000", "doc"), line("100664", "make")].concat();
+        assert!(tree(&bytes, 20, Some(".audit")).is_ok());
+        assert!(tree(&bytes, 20, None).is_err());
+        assert!(tree(&line("100664", ".audit"), 20, Some(".audit")).is_err());
     }
 
     #[test]

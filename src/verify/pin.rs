@@ -4,8 +4,9 @@
 //! The pin is written last, and names how much of the notebook counts. A pin that cannot be read is none; the next
 //! verification then begins anew, and says so.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -127,8 +128,12 @@ impl<'l> Memory<'l> {
         let kept = before.map_or(0, |pin| pin.notebook_bytes);
         let mut lines = String::new();
         for Leaf { hash, task_id, commit, .. } in now.leaves {
-            hash.iter().for_each(|byte| lines.push_str(&format!("{byte:02x}")));
-            lines.push_str(&format!(" {commit} {task_id}\n"));
+            for byte in hash {
+                lines.extend(
+                    [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+                );
+            }
+            _ = writeln!(lines, " {commit} {task_id}");
         }
         notebook.set_len(kept).map_err(io)?;
         notebook.seek(SeekFrom::Start(kept)).map_err(io)?;

@@ -8,7 +8,11 @@ use std::collections::HashSet;
 use super::findings::Findings;
 use super::object;
 use super::report::{Code, Finding};
+use crate::entry::Digest;
 use crate::ledger::{Fault, Kind, ObjectId, RawObjects};
+
+/// Commits that are handed over at a time.
+const AT_ONCE: usize = 2048;
 
 /// A commit at its place in the order.
 #[derive(Clone, Debug)]
@@ -21,6 +25,10 @@ pub struct Step {
     pub parents: Vec<ObjectId>,
     /// Seconds since 1970.
     pub committed_at: i64,
+    /// The digest of its message, which is most of a commit and nearly always what its entry yields.
+    pub message: Digest,
+    /// git is told to read the message in another encoding.
+    pub is_recoded: bool,
     /// A merge brought it in: it is on the line of another than its first parent.
     pub is_aside: bool,
     /// It has a signature.
@@ -29,17 +37,13 @@ pub struct Step {
     pub is_cut: bool,
 }
 
-/// The commits, oldest first.
+/// What is known of the commits together.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    /// Those after the commit that was given as the start.
-    pub steps: Vec<Step>,
     /// The start is on the line of first parents.
     pub has_met_start: bool,
     /// Commits whose parents a shallow clone does not have.
     pub shallow: Vec<ObjectId>,
-    /// The first commit of all, where the walk came to it.
-    pub root: Option<ObjectId>,
 }
 
 /// Where a walk begins and ends, and what it may miss.
@@ -59,78 +63,150 @@ struct OnTheWay {
 }
 
 impl Timeline {
-    /// Reads the commits. What cannot be read is a finding, and the order goes on without it.
-    pub fn read(objects: &RawObjects, bounds: &Bounds<'_>, findings: &mut Findings) -> Self {
-        let mut timeline = Self::default();
-        let mut met = HashSet::from([bounds.tip]);
-        if bounds.start == Some(bounds.tip) {
-            timeline.has_met_start = true;
-            return timeline;
+    /// Reads the commits and hands them over, newest first, some at a time. What cannot be read is a finding, and the
+    /// order goes on without it.
+    pub fn read(
+        objects: &RawObjects,
+        bounds: &Bounds<'_>,
+        findings: &mut Findings,
+        hand_over: &mut dyn FnMut(Vec<Step>),
+    ) -> Self {
+        let mut reading =
+            Reading { objects, bounds, findings, timeline: Self::default(), met: HashSet::new() };
+        let mut here = match read_step(objects, bounds.tip, false) {
+            _ if bounds.start == Some(bounds.tip) => {
+                return Self { has_met_start: true, ..Self::default() };
+            }
+            Ok(first) => first,
+            Err(finding) => {
+                reading.findings.add(*finding);
+                return reading.timeline;
+            }
+        };
+        let mut steps = Vec::with_capacity(AT_ONCE);
+        // Along a line, each names the next.
+        while let [parent] = here.parents[..] {
+            if bounds.start == Some(parent) {
+                reading.timeline.has_met_start = true;
+                break;
+            }
+            match read_step(objects, parent, false) {
+                Ok(next) => steps.push(std::mem::replace(&mut here, next)),
+                Err(finding) => {
+                    reading.lacks(&mut here, *finding);
+                    break;
+                }
+            }
+            if steps.len() == AT_ONCE {
+                hand_over(std::mem::replace(&mut steps, Vec::with_capacity(AT_ONCE)));
+            }
         }
+        if here.parents.len() < 2 {
+            steps.push(here);
+            hand_over(steps);
+            return reading.timeline;
+        }
+        hand_over(steps);
+        // From the first merge on, all before it has to be put in order.
+        let mut ordered = reading.order(here);
+        while !ordered.is_empty() {
+            let mut steps = ordered.split_off(ordered.len().saturating_sub(AT_ONCE));
+            steps.reverse();
+            hand_over(steps);
+        }
+        reading.timeline
+    }
+}
+
+/// The order under way.
+struct Reading<'r> {
+    objects: &'r RawObjects,
+    bounds: &'r Bounds<'r>,
+    findings: &'r mut Findings,
+    timeline: Timeline,
+    met: HashSet<ObjectId>,
+}
+
+impl Reading<'_> {
+    /// The merge and everything before it, oldest first.
+    fn order(&mut self, merge: Step) -> Vec<Step> {
+        let mut ordered = Vec::new();
         let mut has_excluded = false;
-        let first = read_step(objects, bounds.tip, false).map_err(|finding| findings.add(*finding));
-        let mut way: Vec<_> = first.into_iter().collect();
+        self.met.insert(merge.id);
+        let mut way = vec![OnTheWay { step: merge, next_parent: 0 }];
         while let Some(here) = way.last_mut() {
             let Some(parent) = here.step.parents.get(here.next_parent).copied() else {
-                if let Some(done) = way.pop() {
-                    timeline.steps.push(done.step);
-                }
+                ordered.extend(way.pop().map(|done| done.step));
                 continue;
             };
             here.next_parent += 1;
             let is_first = here.next_parent == 1;
             let is_aside = here.step.is_aside || !is_first;
-            if Some(parent) == bounds.start {
-                timeline.has_met_start |= !is_aside;
+            if Some(parent) == self.bounds.start {
+                self.timeline.has_met_start |= !is_aside;
                 continue;
             }
             if !is_first
                 && !has_excluded
-                && let Some(start) = bounds.start
+                && let Some(start) = self.bounds.start
             {
                 // What a merge brings in may have been there before the start.
-                exclude(objects, start, &mut met);
+                self.exclude(start);
                 has_excluded = true;
             }
-            if !met.insert(parent) {
+            if !self.met.insert(parent) {
                 continue;
             }
-            match read_step(objects, parent, is_aside) {
-                Ok(next) => way.push(next),
-                Err(finding) => {
-                    here.step.is_cut = true;
-                    if finding.code == Code::ObjectMissing && bounds.shallow.contains(&here.step.id) {
-                        timeline.shallow.push(here.step.id);
-                    } else {
-                        findings.add(*finding);
-                    }
-                }
+            match read_step(self.objects, parent, is_aside) {
+                Ok(step) => way.push(OnTheWay { step, next_parent: 0 }),
+                Err(finding) => self.lacks(&mut here.step, *finding),
             }
         }
-        timeline.root = timeline.steps.first().filter(|step| step.parents.is_empty()).map(|step| step.id);
-        timeline
+        ordered
     }
-}
 
-/// Everything that the start has before it, and itself.
-fn exclude(objects: &RawObjects, start: ObjectId, met: &mut HashSet<ObjectId>) {
-    let mut ahead = vec![start];
-    while let Some(id) = ahead.pop() {
-        if met.insert(id)
-            && let Ok(step) = read_step(objects, id, false)
-        {
-            ahead.extend(step.step.parents);
+    /// A parent of the step is not to be had.
+    fn lacks(&mut self, step: &mut Step, finding: Finding) {
+        step.is_cut = true;
+        if finding.code == Code::ObjectMissing && self.bounds.shallow.contains(&step.id) {
+            self.timeline.shallow.push(step.id);
+        } else {
+            self.findings.add(finding);
+        }
+    }
+
+    /// Everything that the start has before it, and itself, is no step.
+    fn exclude(&mut self, start: ObjectId) {
+        let mut ahead = vec![start];
+        while let Some(id) = ahead.pop() {
+            if self.met.insert(id)
+                && let Ok(step) = read_step(self.objects, id, false)
+            {
+                ahead.extend(step.parents);
+            }
         }
     }
 }
 
-fn read_step(objects: &RawObjects, id: ObjectId, is_aside: bool) -> Result<OnTheWay, Box<Finding>> {
-    let bytes =
-        objects.read(id, Kind::Commit).map_err(|fault| Box::new(of_object(Kind::Commit, id, &fault)))?;
+/// A commit as a step.
+///
+/// # Errors
+/// What is to be said where it cannot be read.
+pub fn read_step(objects: &RawObjects, id: ObjectId, is_aside: bool) -> Result<Step, Box<Finding>> {
+    let bytes = objects.read(id, Kind::Commit);
+    let bytes = bytes.map_err(|fault| Box::new(of_object(Kind::Commit, id, &fault)))?;
     let commit = object::commit(&bytes).map_err(|why| Box::new(malformed(Kind::Commit, id, &why)))?;
-    let object::Commit { tree, parents, committed_at, is_signed, .. } = commit;
-    let step = Step { id, tree, parents, committed_at, is_aside, is_signed, is_cut: false };
-    Ok(OnTheWay { step, next_parent: 0 })
+    Ok(Step {
+        id,
+        tree: commit.tree,
+        parents: commit.parents,
+        committed_at: commit.committed_at,
+        message: Digest::of(commit.message),
+        is_recoded: commit.encoding.is_some(),
+        is_aside,
+        is_signed: commit.is_signed,
+        is_cut: false,
+    })
 }
 
 /// What is to be said of an object that cannot be read.

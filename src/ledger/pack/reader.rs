@@ -24,9 +24,12 @@ const IDS_AT_ONCE: u64 = 128;
 /// Reads of an index after which it is read as a whole, unless it is larger than this.
 const QUESTIONS_BEFORE_WHOLE: u32 = 1024;
 const MAX_WHOLE_BYTES: usize = 32 << 20;
-/// What is read of a pack at a time, around the object where neighbours are likely to follow.
-const NEAR_BYTES: usize = 64 * 1024;
-const FAR_BYTES: usize = 4 * 1024;
+/// What is read of a pack at a time, and a little of what follows: most objects begin in it and end in the same read.
+/// Each directory's versions are side by side, so that a walk goes on in as many places as there are directories.
+const PAGE_BYTES: u64 = 16 * 1024;
+const BEYOND_BYTES: usize = 4 * 1024;
+/// What is kept of packs, in all.
+const PAGES_BYTES: usize = 4 << 20;
 /// Packs that are kept open, each with its index: libgit2 opens files, too.
 const MAX_PACKS: usize = 32;
 /// What is kept of bases, in all.
@@ -48,6 +51,7 @@ pub(in crate::ledger) struct PackReader {
     packs: OnceCell<Vec<Pack>>,
     /// The pack that had the last object: it is likely to have the next.
     last: Cell<usize>,
+    pages: RefCell<Pages>,
     bases: RefCell<Bases>,
     zlib: RefCell<Zlib>,
 }
@@ -56,14 +60,14 @@ struct Pack {
     path: PathBuf,
     file: File,
     index: Index,
-    window: RefCell<Window>,
 }
 
-/// A stretch of a pack.
-#[derive(Default)]
-struct Window {
-    start: u64,
-    bytes: Vec<u8>,
+/// Pages of packs that were read lately, by pack and number.
+struct Pages {
+    pages: HashMap<(usize, u64), Rc<Vec<u8>>>,
+    /// The same, the oldest first.
+    order: VecDeque<(usize, u64)>,
+    most: usize,
 }
 
 /// Objects that others are deltas of, by pack and offset.
@@ -101,14 +105,16 @@ impl PackReader {
             most_packs: MAX_PACKS,
             packs: OnceCell::new(),
             last: Cell::new(0),
+            pages: RefCell::new(Pages::up_to(PAGES_BYTES)),
             bases: RefCell::new(Bases::up_to(BASES_BYTES)),
             zlib: RefCell::default(),
         }
     }
 
-    /// For reading all that a repository has: every pack is opened, and so many bytes of bases are kept.
-    pub fn thorough(self, bases_bytes: usize) -> Self {
-        Self { most_packs: usize::MAX, bases: RefCell::new(Bases::up_to(bases_bytes)), ..self }
+    /// For reading all that a repository has: every pack is opened, and so many bytes are kept of them, and of bases.
+    pub fn thorough(self, kept_bytes: usize) -> Self {
+        let pages = RefCell::new(Pages::up_to(kept_bytes));
+        Self { most_packs: usize::MAX, pages, bases: RefCell::new(Bases::up_to(kept_bytes)), ..self }
     }
 
     /// The object, if it is in a pack that can be read.
@@ -139,14 +145,13 @@ impl PackReader {
     }
 
     fn object_at(&self, packs: &[Pack], number: usize, offset: u64) -> Option<Object> {
-        let pack = packs.get(number)?;
         let mut deltas = Vec::new();
         let mut at = offset;
         let (kind, mut content) = loop {
             if let Some(known) = self.bases.borrow().objects.get(&(number, at)) {
                 break known.clone();
             }
-            match self.entry_at(pack, at)? {
+            match self.entry_at(packs, number, at)? {
                 Entry::Whole(kind, content) => {
                     let object = (kind, Rc::new(content));
                     if !deltas.is_empty() {
@@ -174,22 +179,40 @@ impl PackReader {
         Some((kind, content))
     }
 
-    fn entry_at(&self, pack: &Pack, offset: u64) -> Option<Entry> {
-        let mut wanted = FAR_BYTES;
-        // No file is so large; the sums below are then within bounds.
-        if offset > u64::MAX / 4 {
-            return None;
+    fn entry_at(&self, packs: &[Pack], number: usize, offset: u64) -> Option<Entry> {
+        let pack = packs.get(number)?;
+        let page = self.page(pack, number, offset / PAGE_BYTES)?;
+        let in_page = page.get(usize::try_from(offset % PAGE_BYTES).ok()?..)?;
+        if let Some(entry) = self.parse(pack, offset, in_page) {
+            return Some(entry);
         }
-        loop {
-            let (window, is_whole) = pack.stretch(offset, wanted)?;
-            let bytes = window.bytes.get(usize::try_from(offset - window.start).ok()?..)?;
-            let entry = self.parse(pack, offset, bytes);
-            // A stream that is cut is read again, with more of the pack.
-            if entry.is_some() || is_whole || bytes.len() > self.limit {
+        // A stream that is cut is read again, with more of the pack.
+        let mut bytes = in_page.to_vec();
+        while bytes.len() <= self.limit {
+            let known = bytes.len();
+            bytes.resize(known.max(BEYOND_BYTES) * 4, 0);
+            let read = read_up_to(&pack.file, &mut bytes[known..], offset.checked_add(known as u64)?)?;
+            let is_whole = known + read < bytes.len();
+            bytes.truncate(known + read);
+            let entry = self.parse(pack, offset, &bytes);
+            if entry.is_some() || is_whole {
                 return entry;
             }
-            wanted = bytes.len().max(FAR_BYTES) * 4;
         }
+        None
+    }
+
+    /// A page of a pack, and a little of what follows.
+    fn page(&self, pack: &Pack, number: usize, page: u64) -> Option<Rc<Vec<u8>>> {
+        if let Some(known) = self.pages.borrow().pages.get(&(number, page)) {
+            return Some(Rc::clone(known));
+        }
+        let mut bytes = vec![0; PAGE_BYTES as usize + BEYOND_BYTES];
+        let read = read_up_to(&pack.file, &mut bytes, page * PAGE_BYTES)?;
+        bytes.truncate(read);
+        let bytes = Rc::new(bytes);
+        self.pages.borrow_mut().keep((number, page), &bytes);
+        Some(bytes)
     }
 
     fn parse(&self, pack: &Pack, offset: u64, bytes: &[u8]) -> Option<Entry> {
@@ -241,6 +264,23 @@ fn take_distance(bytes: &mut &[u8]) -> Option<u64> {
             return Some(distance);
         }
         distance = distance.checked_add(1)?;
+    }
+}
+
+impl Pages {
+    fn up_to(bytes: usize) -> Self {
+        let most = bytes / (PAGE_BYTES as usize + BEYOND_BYTES);
+        Self { pages: HashMap::new(), order: VecDeque::new(), most }
+    }
+
+    fn keep(&mut self, place: (usize, u64), page: &Rc<Vec<u8>>) {
+        if self.order.len() >= self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.pages.remove(&oldest);
+        }
+        self.pages.insert(place, Rc::clone(page));
+        self.order.push_back(place);
     }
 }
 
@@ -334,7 +374,9 @@ impl Index {
         let guess = low + (((high - low) * spread) >> 32);
         let (size, mut ids) = (id.len() as u64, Vec::new());
         if let Some(whole) = self.whole() {
-            let place = find_in(whole, low, high, id)?;
+            // Most are within a few places of the guess.
+            let (from, to) = (guess.saturating_sub(IDS_AT_ONCE).max(low), (guess + IDS_AT_ONCE).min(high));
+            let place = find_in(whole, from, to, id).or_else(|| find_in(whole, low, high, id))?;
             return self.offset(place, size);
         }
         let mut middle = guess;
@@ -391,43 +433,20 @@ impl Pack {
     fn open(index: &Path) -> Option<Self> {
         let path = index.with_extension("pack");
         let file = File::open(&path).ok()?;
-        Some(Self { path, file, index: Index::open(index)?, window: RefCell::default() })
+        Some(Self { path, file, index: Index::open(index)? })
     }
+}
 
-    /// At least `wanted` bytes of the pack from `offset`, or all there are, which the second part tells.
-    fn stretch(&self, offset: u64, wanted: usize) -> Option<(std::cell::Ref<'_, Window>, bool)> {
-        let mut is_whole = false;
-        let mut window = self.window.borrow_mut();
-        let end = window.start + window.bytes.len() as u64;
-        if !(window.start <= offset && offset + wanted as u64 <= end) {
-            // Close to what was read last, more will be wanted, on whichever side it goes.
-            let near = offset + NEAR_BYTES as u64 > window.start && offset < end + NEAR_BYTES as u64;
-            let (before, length) = if near && !window.bytes.is_empty() {
-                (NEAR_BYTES as u64 / 2, wanted + NEAR_BYTES)
-            } else {
-                (0, wanted)
-            };
-            let start = offset.saturating_sub(before);
-            window.start = start;
-            window.bytes.resize(length, 0);
-            let mut filled = 0;
-            while filled < length {
-                let read = self.file.read_at(&mut window.bytes[filled..], start + filled as u64);
-                let Ok(read) = read else {
-                    window.bytes.clear();
-                    return None;
-                };
-                if read == 0 {
-                    is_whole = true;
-                    break;
-                }
-                filled += read;
-            }
-            window.bytes.truncate(filled);
+/// Fills `bytes` from `offset` on, as far as the file goes.
+fn read_up_to(file: &File, bytes: &mut [u8], offset: u64) -> Option<usize> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], offset.checked_add(filled as u64)?).ok()? {
+            0 => break,
+            read => filled += read,
         }
-        drop(window);
-        Some((self.window.borrow(), is_whole))
     }
+    Some(filled)
 }
 
 #[cfg(test)]
