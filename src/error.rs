@@ -146,6 +146,14 @@ pub enum Error {
         /// What to do about it.
         way_out: String,
     },
+    /// A key that cannot be used.
+    #[error("{problem}")]
+    Key {
+        /// Which one, and why not.
+        problem: String,
+        /// What to do about it.
+        way_out: Option<String>,
+    },
     /// The caller asked for something that makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -260,6 +268,7 @@ impl Error {
             Self::Invalid(_) => "invalid",
             Self::TooLong { .. } => "too-long",
             Self::NotExtended { .. } => "not-extended",
+            Self::Key { .. } => "key",
             Self::Usage(_) => "usage",
             Self::Busy { .. } => "busy",
             Self::Moved(_) => "moved",
@@ -285,6 +294,7 @@ impl Error {
             Self::UnsupportedRepository { way_out, .. } | Self::NotExtended { way_out, .. } => {
                 way_out.clone()
             }
+            Self::Key { way_out, .. } => return way_out.clone(),
             Self::NoLedger(_) => "run `git audit init` (or record with `--init`); \
                 in a clone that has only one branch, run `git fetch origin audit:audit` first"
                 .into(),
