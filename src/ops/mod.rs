@@ -35,6 +35,7 @@ pub mod show;
 pub mod start;
 pub mod tasks;
 pub mod verify;
+pub mod verify_proof;
 
 /// Entries that share one pass are held in memory until it is done.
 const MAX_PASS_ENTRIES: usize = 256;

@@ -18,6 +18,7 @@ mod human;
 pub mod import;
 pub mod list;
 pub mod messages;
+pub mod proof;
 pub mod record;
 pub mod running;
 pub mod sanitize;

@@ -222,6 +222,14 @@ codes! {
     CheckpointSignature Checkpoints Error "checkpoint-signature",
     /// A checkpoint cannot be read, or is of another ledger.
     CheckpointForeign Checkpoints Warning "checkpoint-foreign",
+    /// A checkpoint has no signature by a key that was asked for, or no key was.
+    CheckpointUnsigned Checkpoints Inconclusive "checkpoint-unsigned",
+    /// A file that should be a proof is none.
+    ProofMalformed Checkpoints Error "proof-malformed",
+    /// A proof is about another task than its entry.
+    ProofTask Checkpoints Error "proof-task",
+    /// The path of a proof does not lead from its entry to the root of its checkpoint.
+    ProofDiffers Checkpoints Error "proof-differs",
 }
 
 /// Something that `verify` has against the ledger.

@@ -5,6 +5,7 @@ mod answers;
 mod entry;
 mod hook;
 mod list;
+mod proof;
 mod running;
 mod stats;
 mod verify;
@@ -14,6 +15,7 @@ pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, ManAnswer, PathAnswer
 pub use entry::{EntryAnswer, ShowAnswer};
 pub use hook::HookChangesAnswer;
 pub use list::{ItemAnswer, ListTail};
+pub use proof::{SignatureAnswer, VerifyProofAnswer, seen_at};
 pub use running::{ArtifactAnswer, EventAnswer, StartAnswer, TaskAnswer, TasksAnswer};
 pub use stats::{GroupAnswer, IndexAnswer, StatsAnswer};
 pub use verify::{FindingAnswer, VerifyAnswer};

@@ -56,16 +56,15 @@ pub fn key_id(name: &str, kind: Kind, public: &[u8; 32]) -> [u8; 4] {
 }
 
 impl VerifyingKey {
-    /// The keys that an argument names: a key itself, or a file of keys, one a line.
+    /// The keys that an argument names: a key itself, or a file of keys, one a line, as seen from `directory`.
     ///
     /// # Errors
     /// No such file, or no such key.
-    pub fn read(argument: &str) -> Result<Vec<Self>> {
+    pub fn read(argument: &str, directory: &Path) -> Result<Vec<Self>> {
         if ssh::is_public_key(argument) || argument.parse::<Self>().is_ok() {
             return Ok(vec![argument.parse().map_err(|problem| no_key(&format!("`{argument}`"), problem))?]);
         }
-        let path = Path::new(argument);
-        let text = match read_file(path) {
+        let text = match read_file(&directory.join(argument)) {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 return Err(no_key(&format!("`{argument}`"), "is no file, and no key".into()));
             }

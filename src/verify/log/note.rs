@@ -185,7 +185,7 @@ mod tests {
 
     fn keys(name: &str) -> Vec<VerifyingKey> {
         let path = format!("{}/fixtures/notes/{name}.keys", env!("CARGO_MANIFEST_DIR"));
-        VerifyingKey::read(&path).unwrap()
+        VerifyingKey::read(&path, "".as_ref()).unwrap()
     }
 
     #[test]
