@@ -126,6 +126,11 @@ pub(super) fn surrounding_task() -> Option<(String, PathBuf)> {
     Some((env::var("GIT_AUDIT_TASK").ok()?, ledger?))
 }
 
+/// Where the ssh-agent listens.
+pub(super) fn agent_socket() -> Option<PathBuf> {
+    env::var_os("SSH_AUTH_SOCK").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 fn is_no(value: &str) -> bool {
     matches!(value, "0" | "false" | "no" | "off")
 }

@@ -19,6 +19,7 @@ use crate::output::{Format, Messages, Printer};
 
 mod artifact;
 mod best_effort;
+mod checkpoint;
 mod ci;
 mod completions;
 mod environment;
@@ -37,6 +38,7 @@ mod log;
 mod man;
 mod pager;
 mod path;
+mod prove;
 mod reader;
 mod record;
 mod report;
@@ -130,6 +132,8 @@ enum Command {
     Steps(OnDemand<items::StepsArgs>),
     Stats(OnDemand<stats::StatsArgs>),
     Verify(OnDemand<verify::VerifyArgs>),
+    Checkpoint(OnDemand<checkpoint::CheckpointArgs>),
+    Prove(OnDemand<prove::ProveArgs>),
     Hook(OnDemand<hook::HookArgs>),
     Index(OnDemand<index::IndexArgs>),
     Completions(OnDemand<completions::CompletionsArgs>),
@@ -306,6 +310,8 @@ fn run(cli: Cli, mut messages: Messages) -> std::result::Result<ExitStatus, (Err
         Command::Steps(args) => args.0.run(&mut session),
         Command::Stats(args) => args.0.run(&mut session),
         Command::Verify(args) => args.0.run(&mut session),
+        Command::Checkpoint(args) => args.0.run(&mut session),
+        Command::Prove(args) => args.0.run(&mut session),
         Command::Hook(args) => args.0.run(&mut session, !cli.directory.is_empty()),
         Command::Index(args) => args.0.run(&mut session),
         Command::Completions(args) => args.0.run(&mut session),

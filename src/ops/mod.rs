@@ -11,6 +11,7 @@ use crate::entry::Entry;
 use crate::ledger::{CommitId, Deadline, Place, Recorded, Stored};
 
 pub mod artifact;
+pub mod checkpoint;
 pub mod completions;
 pub mod documents;
 pub mod event;
@@ -25,6 +26,7 @@ mod looks;
 pub mod man;
 mod parts;
 pub mod path;
+pub mod prove;
 pub mod query;
 pub mod record;
 pub mod redaction;

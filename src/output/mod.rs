@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::entry::render;
 use crate::error::{Error, Result};
 
+pub mod checkpoint;
 pub mod fields;
 pub mod flush;
 pub mod hook;

@@ -4,7 +4,8 @@
 //! - [`object`]: commits and trees out of their bytes · [`timeline`]: the commits in the ledger's order
 //! - [`changes`]: what a commit changed · [`history`], [`entries`]: the rules, of a commit and of an entry
 //! - [`engine`]: all commits, on all processors
-//! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree
+//! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree, checkpoints, proofs · [`checkpoints`]: those that
+//!   this clone keeps
 //!
 //! What is read here may have been made by somebody who wants it to be believed. So nothing is taken from a place that
 //! can say otherwise than the objects do: no revwalk, no index, no commit-graph.
@@ -22,10 +23,12 @@ use crate::error::{Error, Result};
 use crate::ledger::{Kind, Ledger, ObjectId};
 
 pub mod changes;
+pub mod checkpoints;
 pub mod engine;
 pub mod entries;
 pub mod findings;
 pub mod history;
+pub mod leaves;
 pub mod log;
 pub mod object;
 pub mod pin;

@@ -2,6 +2,7 @@
 //! only added to. `docs/OUTPUT.md` describes them field by field.
 
 mod answers;
+mod checkpoint;
 mod entry;
 mod hook;
 mod list;
@@ -12,6 +13,7 @@ mod verify;
 mod writing;
 
 pub use answers::{CountAnswer, CoverageAnswer, InitAnswer, ManAnswer, PathAnswer, RecordAnswer};
+pub use checkpoint::{CheckpointAnswer, ProveAnswer};
 pub use entry::{EntryAnswer, ShowAnswer};
 pub use hook::HookChangesAnswer;
 pub use list::{ItemAnswer, ListTail};

@@ -4,6 +4,8 @@
 //! Verification takes nothing but its arguments, whatever they are: a proof has exactly as many hashes as its sizes ask
 //! for, or it is refused.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64ct::{Base64, Encoding};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -107,6 +109,21 @@ pub fn root(leaves: &[Hash]) -> Hash {
     let mut range = CompactRange::default();
     range.extend(leaves.iter().copied());
     range.root()
+}
+
+/// The roots that the tree of these leaves had at some sizes, each where it has been that large.
+pub fn roots_at(leaves: &[Hash], sizes: &BTreeSet<u64>) -> BTreeMap<u64, Hash> {
+    let mut range = CompactRange::default();
+    let mut leaves = leaves.iter().copied();
+    let mut roots = BTreeMap::new();
+    for size in sizes {
+        let missing = usize::try_from(size - range.size()).unwrap_or(usize::MAX);
+        range.extend(leaves.by_ref().take(missing));
+        if range.size() == *size {
+            roots.insert(*size, range.root());
+        }
+    }
+    roots
 }
 
 /// The left part of a tree is the largest whole tree that leaves something for the right one.
@@ -269,6 +286,8 @@ mod tests {
         for (size, expected) in (1..).zip(&roots) {
             assert_eq!(root(&leaves[..size]), *expected, "{size} leaves");
         }
+        let sizes = [1, 3, 8, 9, u64::MAX].into();
+        assert_eq!(roots_at(&leaves, &sizes), [(1, roots[0]), (3, roots[2]), (8, roots[7])].into());
         for case in vectors["inclusion"].as_array().unwrap() {
             let (index, size, path) = (at(&case["index"]), at(&case["size"]), list(&case["path"], hash));
             assert_eq!(inclusion_proof(&leaves[..size], index).unwrap(), path);
