@@ -1,6 +1,7 @@
 //! `git audit verify`
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
@@ -10,7 +11,8 @@ use super::{Done, Session};
 use crate::error::ExitStatus;
 use crate::ops;
 use crate::ops::verify::{Layer, Progress, Since, VerifyOptions};
-use crate::output::verify;
+use crate::ops::verify_proof::{ProofSource, VerifyProofOptions};
+use crate::output::{proof, verify};
 use crate::verify::report::Verdict;
 
 /// A verification that takes longer shows how far it is.
@@ -28,6 +30,7 @@ Exit codes:
 Examples:
   git audit verify
   git audit verify --since pin
+  git audit verify --proof deploy-42.proof --key log.pub
   git audit verify --require signed,witnessed --json"
 )]
 pub(super) struct VerifyArgs {
@@ -37,6 +40,13 @@ pub(super) struct VerifyArgs {
     /// Exit 4 unless these were checked too, and found in order
     #[arg(long, value_name = "LAYERS", value_enum, value_delimiter = ',')]
     require: Vec<Required>,
+    /// Check a proof by itself, with no repository; `-` is standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "require"])]
+    proof: Option<PathBuf>,
+    /// What the checkpoint has to be signed by: an OpenSSH public key or a C2SP verifier key, or a file of them, of which one
+    /// is enough; may be repeated
+    #[arg(long, value_name = "K", requires = "proof")]
+    key: Vec<String>,
 }
 
 /// What can be required.
@@ -50,6 +60,9 @@ enum Required {
 
 impl VerifyArgs {
     pub fn run(self, session: &mut Session) -> Done {
+        if let Some(file) = self.proof {
+            return verify_proof(session, file, self.key);
+        }
         let since = match self.since {
             None => Since::Beginning,
             Some(word) if word == "pin" => Since::Pin,
@@ -68,11 +81,25 @@ impl VerifyArgs {
         if let Some(why) = &report.unremembered {
             session.messages.warning(&format!("this clone does not remember that it was verified: {why}"));
         }
-        Ok(match report.verdict {
-            Verdict::Valid | Verdict::NothingFound => ExitStatus::Done,
-            Verdict::NotValid => ExitStatus::NotValid,
-            Verdict::Inconclusive => ExitStatus::Inconclusive,
-        })
+        Ok(status(report.verdict))
+    }
+}
+
+fn verify_proof(session: &mut Session, file: PathBuf, keys: Vec<String>) -> Done {
+    let source = match file {
+        file if file.as_os_str() == "-" => ProofSource::Stream(Box::new(io::stdin())),
+        file => ProofSource::File(file),
+    };
+    let outcome = ops::verify_proof::run(&session.context, VerifyProofOptions { source, keys })?;
+    proof::verified(&mut session.printer, &outcome)?;
+    Ok(status(outcome.verdict))
+}
+
+fn status(verdict: Verdict) -> ExitStatus {
+    match verdict {
+        Verdict::Valid | Verdict::NothingFound => ExitStatus::Done,
+        Verdict::NotValid => ExitStatus::NotValid,
+        Verdict::Inconclusive => ExitStatus::Inconclusive,
     }
 }
 
