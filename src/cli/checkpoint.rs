@@ -50,6 +50,9 @@ impl CheckpointArgs {
         let Session { printer, messages, .. } = session;
         print::checkpoint(printer, &outcome)?;
         if outcome.is_refused() {
+            messages.hint(
+                "run `git audit verify` to see what was changed, or `git fetch` if this clone is behind",
+            );
             return Ok(ExitStatus::NotValid);
         }
         for finding in &outcome.findings {
