@@ -10,7 +10,7 @@ use crate::ops;
 use crate::ops::checkpoint::CheckpointOptions;
 use crate::output::checkpoint as print;
 
-/// State the ledger as it is now, in three lines that can be signed and held against it later
+/// State the ledger as it is now, in three lines to be signed and held against it
 #[derive(Args)]
 #[command(
     after_help = "A checkpoint has the name of the ledger, the number of its entries, and a hash over all of them in
