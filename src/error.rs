@@ -181,6 +181,14 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A commit has to be signed, and could not be.
+    #[error("{problem}; nothing was recorded")]
+    Signing {
+        /// What went wrong.
+        problem: String,
+        /// What to do about it.
+        way_out: String,
+    },
     /// git (libgit2 or the command) refused.
     #[error("cannot {doing}: {why}")]
     Git {
@@ -275,6 +283,7 @@ impl Error {
             Self::Index(_) => "index",
             Self::Io { .. } => "io",
             Self::Git { .. } => "git",
+            Self::Signing { .. } => "signing",
             Self::Output { .. } => "output",
         }
     }
@@ -291,9 +300,9 @@ impl Error {
                     shell_quoted(&path.to_string_lossy())
                 )
             }
-            Self::UnsupportedRepository { way_out, .. } | Self::NotExtended { way_out, .. } => {
-                way_out.clone()
-            }
+            Self::UnsupportedRepository { way_out, .. }
+            | Self::NotExtended { way_out, .. }
+            | Self::Signing { way_out, .. } => way_out.clone(),
             Self::Key { way_out, .. } => return way_out.clone(),
             Self::NoLedger(_) => "run `git audit init` (or record with `--init`); \
                 in a clone that has only one branch, run `git fetch origin audit:audit` first"
@@ -385,6 +394,11 @@ impl Error {
     /// A file of the user's that cannot be extended, because of `why`; `way_out` is what to do.
     pub fn not_extended(path: &Path, why: impl Display, way_out: impl Into<String>) -> Self {
         Self::NotExtended { problem: format!("{}: {why}", path.display()), way_out: way_out.into() }
+    }
+
+    /// A commit that could not be signed, because of `problem`; `way_out` is what to do.
+    pub fn signing(problem: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self::Signing { problem: problem.into(), way_out: way_out.into() }
     }
 
     /// An I/O failure while `doing` something, such as "read /path".

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use crate::entry::hook::Agent;
 use crate::entry::{TaskId, ci};
 use crate::error::{Error, Result};
+use crate::ledger::signing::SigningVariables;
 use crate::ledger::{Clock, ConfigVariables, IdentityVariables, Place};
 
 /// Lets the tests fix the time of what they record.
@@ -58,6 +59,7 @@ pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
         durability: None,
         state_home: user_directory("XDG_STATE_HOME", ".local/state"),
         cache_home: user_directory("XDG_CACHE_HOME", ".cache"),
+        signing: signing_variables(),
         search_path: absolute_search_path(),
         clock: clock(lenient)?,
     })
@@ -160,6 +162,11 @@ pub(super) fn new_task_id(now: DateTime<Utc>) -> Result<TaskId> {
     let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
     let time = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
     TaskId::new(&uuid::Uuid::new_v7(time).to_string()).map_err(Error::Usage)
+}
+
+fn signing_variables() -> SigningVariables {
+    let set = |name| Some((name, env::var_os(name).filter(|value| !value.is_empty())?));
+    SigningVariables(SigningVariables::NAMES.into_iter().filter_map(set).collect())
 }
 
 /// Both must be absolute, the specification of the variables says.

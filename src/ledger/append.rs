@@ -15,7 +15,7 @@ use super::intents::Intents;
 use super::lock::{Deadline, WriterLock};
 use super::pass::{Draft, Pass};
 use super::publish::{Publication, Published};
-use super::queue::{Answer, Queue, Turn};
+use super::queue::{Answer, Queue, Service, Turn};
 use super::{Ledger, Request};
 use crate::entry::{Digest, TaskId};
 use crate::error::Result;
@@ -83,8 +83,11 @@ impl Ledger {
     /// The deadline passed, or the ledger cannot be read or written. Nothing is acknowledged then.
     pub fn append(&self, requests: &[Request], deadline: Deadline, naming: Naming) -> Result<Appended> {
         self.durability.set(self.asked_durability()?);
+        self.signing_limit.set(deadline.whole());
         let queue = Queue::of(self);
-        match queue.wait(requests, deadline)? {
+        // A signature is of who gives it: nobody signs for others, nor leaves it to them.
+        let served = if self.is_signing()? { Service::None } else { Service::ByOthers };
+        match queue.wait(requests, served, deadline)? {
             Turn::Ours(lock) => self.append_for_all(requests, &queue, lock, deadline, naming),
             Turn::Served(Answer { drafts, durability }) => Ok(Appended {
                 receipts: self.name_commits(drafts, requests, &HashMap::new(), naming),
@@ -126,6 +129,7 @@ impl Ledger {
         let mut made_before = HashSet::new();
         let (pass, healed, drafts) = loop {
             let mut pass = Pass::begin(self, Pass::pack_for(entries))?;
+            let is_signed = pass.is_signed();
             let mut add_all = |requests: &[Request], by: &Identities| {
                 requests
                     .iter()
@@ -134,6 +138,9 @@ impl Ledger {
             };
             let healed = add_all(&unfinished, &by)?;
             let drafts = add_all(requests, &by)?;
+            if is_signed {
+                waiting.drain(..).for_each(|other| queue.give_back(&other));
+            }
             waiting.retain_mut(|other| match add_all(&other.requests, &other.by) {
                 Ok(drafts) => {
                     other.drafts = drafts;

@@ -46,6 +46,7 @@ impl Ledger {
             self.append(&[], deadline, Naming::Known)?;
         }
         self.durability.set(self.asked_durability()?);
+        self.signing_limit.set(deadline.whole());
         let lock = WriterLock::acquire(&self.state_directory(), self.sharing(), deadline)?;
         self.packs().clean_up();
         Ok(Bulk {

@@ -165,6 +165,13 @@ pub(super) fn render(
     format!("tree {tree}\n{parent}author {author} {authored} +0000\ncommitter {committer} {committed} +0000\n\n{message}").into_bytes()
 }
 
+/// The commit with a signature in its header, as git writes it: each line of it begins with a blank.
+pub(super) fn with_signature(commit: &[u8], header: &str, signature: &str) -> Vec<u8> {
+    let end = commit.windows(2).position(|two| two == b"\n\n").map_or(commit.len(), |at| at + 1);
+    let lines: String = signature.lines().map(|line| format!(" {line}\n")).collect();
+    [&commit[..end], header.as_bytes(), lines.as_bytes(), &commit[end..]].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +185,14 @@ mod tests {
         let commit = Commit::parse(tree, &bytes).unwrap();
         assert_eq!((commit.tree, commit.parents, commit.committed_at), (tree, vec![parent], 1_700_000_000));
         assert_eq!(commit.message, "subject\n\nbody\n");
+    }
+
+    #[test]
+    fn a_signature_goes_to_the_end_of_the_header() {
+        let signed =
+            with_signature(b"tree t\ncommitter c\n\nsubject\n\nbody\n", "gpgsig", "BEGIN\n\nA\nEND\n");
+        let expected = "tree t\ncommitter c\ngpgsig BEGIN\n \n A\n END\n\nsubject\n\nbody\n";
+        assert_eq!(String::from_utf8(signed).unwrap(), expected);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::flat_names::FlatNames;
 use super::layout::{self, CONFIG, DEFAULT_FLAT_LIMIT, ROOT, SHARDS, TASKS};
 use super::objects::Objects;
 use super::pack::builder::PackBuilder;
+use super::signing::SigningPolicy;
 use super::tree::{MODE_DIRECTORY, MODE_FILE, RawTree};
 use crate::entry::TaskId;
 use crate::entry::redact::{RedactionPolicy, Redactor};
@@ -54,6 +55,8 @@ pub(super) struct Policy {
     #[serde(default = "default_flat_limit")]
     pub flat_limit: u32,
     #[serde(default)]
+    pub signing: SigningPolicy,
+    #[serde(default)]
     pub redaction: RedactionPolicy,
     /// Rules of redaction that were pasted from elsewhere.
     #[serde(default, rename = "rules")]
@@ -66,6 +69,7 @@ impl Policy {
         Self {
             version: first_version(),
             flat_limit: default_flat_limit(),
+            signing: SigningPolicy::default(),
             redaction: RedactionPolicy::default(),
             pasted_rules: Vec::new(),
         }

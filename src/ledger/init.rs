@@ -14,6 +14,7 @@ use super::pack::builder::PackBuilder;
 use super::publish::{Publication, Published};
 use super::settings::Settings;
 use super::sharing::Sharing;
+use super::signing::SigningPolicy;
 use super::zlib::Effort;
 use super::{Ledger, Place, prepare_libgit2, state_directory};
 use crate::error::{Error, Result};
@@ -89,6 +90,7 @@ pub fn initialise(
     let branch = found.clone().map_or_else(|| locate::branch_for_init(&opened, branch), Ok)?;
     let ledger = Ledger::new(opened, settings, branch, place);
     ledger.durability.set(ledger.asked_durability()?);
+    ledger.signing_limit.set(deadline.whole());
     let origin = if found.is_none() || !ledger.is_begun()? {
         ledger.create(flat_limit, deadline)?;
         Origin::Created
@@ -148,6 +150,7 @@ impl Ledger {
         let files: Vec<_> = files
             .map(|((path, blob), (_, text))| NewFile { path, blob: *blob, bytes: Some(text.as_bytes()) })
             .collect();
+        let signer = self.signer(SigningPolicy::default())?;
         let mut publication = Publication::new(self, deadline);
         loop {
             let expected = self.branch.local_tip(&self.repository)?.unwrap_or_else(|| self.zero());
@@ -158,7 +161,12 @@ impl Ledger {
             }
             let root = EntryTree::at(&objects, parent)?.add(&blobs, &mut pack)?;
             let now = self.place.clock.now().timestamp();
-            let commit = commit::render(root, parent, &self.identities(), now, now, "audit: init ledger\n");
+            let by = self.identities();
+            let commit = commit::render(root, parent, &by, now, now, "audit: init ledger\n");
+            let commit = match &signer {
+                Some(signer) => signer.signed(&commit, &by.committer)?,
+                None => commit,
+            };
             let tip = pack.add(ObjectType::Commit, &commit)?;
             objects.mend_loose(pack.ids())?;
             let stored = self.packs().store(&pack.finish()?)?;

@@ -23,6 +23,11 @@ impl Deadline {
         Self { started: Instant::now(), timeout }
     }
 
+    /// The time that there was in the beginning.
+    pub(super) fn whole(&self) -> Duration {
+        self.timeout
+    }
+
     /// Whether the time is up.
     pub(super) fn is_over(&self) -> bool {
         self.started.elapsed() >= self.timeout

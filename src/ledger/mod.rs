@@ -8,6 +8,7 @@
 //! - [`append`]: the one way in, of [`request`]s, by a [`pass`] that a [`queue`] of writers shares · [`bulk`]: very many of them
 //!   · [`publish`]: moving the branch and every working tree that shows it
 //!   · [`branch_file`]: the move itself · [`lock`]: waiting
+//! - [`signing`]: commits signed by the user's own programs
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
 //! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
 //! - [`whereabouts`]: the repository that we stand in, ledger or not
@@ -50,6 +51,7 @@ mod raw;
 mod request;
 mod settings;
 mod sharing;
+pub mod signing;
 mod spool;
 mod state;
 mod tree;
@@ -105,7 +107,9 @@ pub struct Place {
     pub state_home: Option<PathBuf>,
     /// The user's directory for what can be made again: `XDG_CACHE_HOME`, else `~/.cache`.
     pub cache_home: Option<PathBuf>,
-    /// `PATH`, to find `git` where the branch is checked out.
+    /// What the programs that sign may know.
+    pub signing: signing::SigningVariables,
+    /// `PATH`, to find `git` where the branch is checked out, and the programs that sign.
     pub search_path: Option<std::ffi::OsString>,
     /// The time.
     pub clock: Clock,
@@ -143,6 +147,8 @@ pub struct Ledger {
     durability: Cell<Durability>,
     /// How [`Durability::Auto`] is done on this file system, once it was asked.
     auto_syncing: OnceCell<durability::Syncing>,
+    /// How long one signature may take.
+    signing_limit: Cell<std::time::Duration>,
     continuation: Cell<Option<pass::Continuation>>,
     /// Where a stale lock of the branch went, if there was one in the way.
     stale_lock: Cell<Option<PathBuf>>,
@@ -187,6 +193,7 @@ impl Ledger {
         Self {
             durability: Cell::new(Durability::default()),
             auto_syncing: OnceCell::new(),
+            signing_limit: Cell::new(std::time::Duration::ZERO),
             continuation: Cell::new(None),
             stale_lock: Cell::new(None),
             repository,

@@ -17,6 +17,7 @@ use super::objects::Objects;
 use super::pack::builder::PackBuilder;
 use super::pack::store::StoredPack;
 use super::publish::{Publication, Published};
+use super::signing::{Signer, SigningPolicy};
 use super::zlib::Effort;
 use super::{Receipt, Request};
 use crate::entry::redact::RedactionPolicy;
@@ -32,6 +33,7 @@ pub(super) struct Pass<'l> {
     objects: Rc<Objects<'l>>,
     pack: PackBuilder,
     policy: Policy,
+    signer: Option<Signer>,
     tree: EntryTree<'l>,
     /// Where the local branch is: what the compare-and-swap expects.
     pub expected: Oid,
@@ -128,6 +130,7 @@ impl<'l> Pass<'l> {
             ledger,
             pack: pack(objects.format()),
             objects,
+            signer: ledger.signer(policy.signing)?,
             policy,
             tree,
             expected: local.unwrap_or_else(|| ledger.zero()),
@@ -136,6 +139,11 @@ impl<'l> Pass<'l> {
             keeps_bytes: true,
             made: HashMap::new(),
         })
+    }
+
+    /// Whether its commits are signed. Then they are all ours: nobody signs for others.
+    pub fn is_signed(&self) -> bool {
+        self.signer.is_some()
     }
 
     /// A pass that does not keep what it adds.
@@ -178,6 +186,10 @@ impl<'l> Pass<'l> {
                 // git knows no time before 1970.
                 let authored = request.authored().map_or(now, |time| time.utc().timestamp().max(0));
                 let bytes = commit::render(root, self.parent, by, authored, now, request.message());
+                let bytes = match &self.signer {
+                    Some(signer) => signer.signed(&bytes, &by.committer)?,
+                    None => bytes,
+                };
                 let id = self.pack.add(ObjectType::Commit, &bytes)?;
                 self.parent = Some(id);
                 self.made.insert(task_id.clone(), self.files.len());
@@ -270,6 +282,30 @@ impl Ledger {
             self.continuation.set(Some(Continuation { tip, policy, directories }));
         }
         Ok(redaction)
+    }
+
+    /// Whether what is recorded now is signed.
+    pub(super) fn is_signing(&self) -> Result<bool> {
+        Ok(self.is_signing_configured()? || self.signing_policy()?.is_required())
+    }
+
+    /// What the policy at the tip says about signing.
+    fn signing_policy(&self) -> Result<SigningPolicy> {
+        let policy_at = |tip| {
+            let known = self.continuation.take();
+            let policy =
+                known.as_ref().filter(|known| Some(known.tip) == tip).map(|known| known.policy.signing);
+            self.continuation.set(known);
+            policy
+        };
+        let tip = self.branch.tip(&self.repository)?;
+        match policy_at(tip) {
+            Some(policy) => Ok(policy),
+            None => {
+                self.redaction_policy()?;
+                Ok(policy_at(tip).unwrap_or_default())
+            }
+        }
     }
 
     /// Redacts by the policy at the tip.

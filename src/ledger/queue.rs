@@ -25,6 +25,8 @@ use crate::error::Result;
 
 /// Tickets of another version of the program are left to their owners.
 const VERSION: u32 = 1;
+/// No version serves it.
+const UNSERVED: u32 = 0;
 /// More than this is not handed to others: its owner waits for the lock and has a pass of its own.
 const MAX_TICKET_ENTRIES: usize = 256;
 const MAX_TICKET_BYTES: usize = 16 << 20;
@@ -48,6 +50,15 @@ pub(super) struct Queue<'l> {
     state: PathBuf,
     directory: PathBuf,
     sharing: Sharing,
+}
+
+/// Whether others may do the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Whoever has the lock.
+    ByOthers,
+    /// Nobody. The ticket only says that somebody waits.
+    None,
 }
 
 /// What waiting led to.
@@ -115,14 +126,18 @@ impl<'l> Queue<'l> {
     ///
     /// # Errors
     /// [`crate::error::Error::Busy`] when the deadline passed; then the requests are withdrawn.
-    pub fn wait(&self, requests: &[Request], deadline: Deadline) -> Result<Turn> {
+    pub fn wait(&self, requests: &[Request], service: Service, deadline: Deadline) -> Result<Turn> {
         if let Some(lock) = WriterLock::try_acquire(&self.state, self.sharing)? {
             return Ok(Turn::Ours(lock));
         }
+        let (requests, version) = match service {
+            Service::ByOthers => (requests, VERSION),
+            Service::None => (&[][..], UNSERVED),
+        };
         let is_small = requests.len() <= MAX_TICKET_ENTRIES
             && requests.iter().map(Request::size_bytes).sum::<usize>() <= MAX_TICKET_BYTES;
         // Without a ticket, because it is too large or cannot be written, there is still the lock.
-        let Some(name) = is_small.then(|| self.leave(requests).ok()).flatten() else {
+        let Some(name) = is_small.then(|| self.leave(requests, version).ok()).flatten() else {
             return WriterLock::acquire(&self.state, self.sharing, deadline).map(Turn::Ours);
         };
         let lock = match WriterLock::acquire(&self.state, self.sharing, deadline) {
@@ -131,7 +146,7 @@ impl<'l> Queue<'l> {
             }
             waited => waited,
         };
-        let answer = read_answer(&name, requests);
+        let answer = Some(&name).filter(|_| version == VERSION).and_then(|name| read_answer(name, requests));
         [REQUEST, CLAIM, ANSWER, GIVEN_BACK]
             .into_iter()
             .for_each(|extension| _ = fs::remove_file(with(&name, extension)));
@@ -142,10 +157,10 @@ impl<'l> Queue<'l> {
     }
 
     /// Leaves a ticket. Returns its path without extension.
-    fn leave(&self, requests: &[Request]) -> io::Result<PathBuf> {
+    fn leave(&self, requests: &[Request], version: u32) -> io::Result<PathBuf> {
         let Identities { author, committer } = self.ledger.identities();
         let letter = Letter {
-            version: VERSION,
+            version,
             reference: self.ledger.branch.reference.clone(),
             durability: self.ledger.durability.get(),
             author,
