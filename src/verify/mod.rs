@@ -4,6 +4,7 @@
 //! - [`object`]: commits and trees out of their bytes · [`timeline`]: the commits in the ledger's order
 //! - [`changes`]: what a commit changed · [`history`], [`entries`]: the rules, of a commit and of an entry
 //! - [`engine`]: all commits, on all processors
+//! - [`signatures`]: whether a commit's signature is good
 //! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree, checkpoints, proofs · [`checkpoints`]: those that
 //!   this clone keeps
 //!
@@ -33,6 +34,7 @@ pub mod log;
 pub mod object;
 pub mod pin;
 pub mod report;
+pub mod signatures;
 pub mod timeline;
 
 /// Vanished entries that a finding names.

@@ -47,6 +47,7 @@ mod run_terminal;
 mod sandbox;
 mod shell;
 mod show;
+mod signatures;
 mod signing;
 mod spool;
 mod tamper;
