@@ -263,6 +263,9 @@ fn a_checkpoint_of_another_ledger_is_not_consistent_with_this_one() {
     let done =
         checkpoint(&sandbox, &[]).exits(0).says("is of another ledger").says("junk.txt is no checkpoint");
     assert_eq!(done.stdout, text);
+    let answer = checkpoint(&sandbox, &["--json"]).exits(0).json();
+    let foreign = answer["findings"].as_array().unwrap();
+    assert!(foreign.len() == 2 && foreign.iter().all(|finding| finding["code"] == "checkpoint-foreign"));
     let junk = sandbox.input("junk", "junk\n");
     checkpoint(&sandbox, &["--add", &junk]).exits(2).says("is no checkpoint: it has less than three lines");
     checkpoint(&sandbox, &["--consistent-with", "no-such"]).exits(1).says("cannot read");

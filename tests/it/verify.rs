@@ -54,7 +54,7 @@ const CASES: [(Code, fn() -> Ledger); 37] = [
 ];
 
 /// The codes whose cases are with the tests of their subject, and the file that has them.
-const ELSEWHERE: [(&str, &[Code]); 2] = [
+const ELSEWHERE: [(&str, &[Code]); 3] = [
     (
         "signing.rs",
         &[
@@ -65,9 +65,16 @@ const ELSEWHERE: [(&str, &[Code]); 2] = [
             Code::SignatureUnchecked,
         ],
     ),
+    ("checkpoint.rs", &[Code::CheckpointDiffers, Code::Fork, Code::CheckpointForeign]),
     (
-        "checkpoint.rs",
-        &[Code::CheckpointDiffers, Code::Fork, Code::CheckpointSignature, Code::CheckpointForeign],
+        "prove.rs",
+        &[
+            Code::CheckpointSignature,
+            Code::CheckpointUnsigned,
+            Code::ProofMalformed,
+            Code::ProofTask,
+            Code::ProofDiffers,
+        ],
     ),
 ];
 
