@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::{Done, Session};
 use crate::error::ExitStatus;
 use crate::ops;
-use crate::ops::verify::{Layer, Progress, Since, VerifyOptions};
+use crate::ops::verify::{Layer, Progress, VerifyOptions};
 use crate::ops::verify_proof::{ProofSource, VerifyProofOptions};
 use crate::output::{proof, verify};
 use crate::verify::report::Verdict;
@@ -34,8 +34,9 @@ Examples:
   git audit verify --require signed,witnessed --json"
 )]
 pub(super) struct VerifyArgs {
-    /// Check only what came after this: a commit, or `pin` for what was verified here before
-    #[arg(long, value_name = "COMMIT")]
+    /// Check only what came after this: a commit, the file of a checkpoint (which must hold), or `pin` for what was verified
+    /// here before
+    #[arg(long, value_name = "COMMIT|CHECKPOINT|pin")]
     since: Option<String>,
     /// Exit 4 unless these were checked too, and found in order
     #[arg(long, value_name = "LAYERS", value_enum, value_delimiter = ',')]
@@ -43,9 +44,9 @@ pub(super) struct VerifyArgs {
     /// Check a proof by itself, with no repository; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["since", "require"])]
     proof: Option<PathBuf>,
-    /// What the checkpoint has to be signed by: an OpenSSH public key or a C2SP verifier key, or a file of them, of which one
-    /// is enough; may be repeated
-    #[arg(long, value_name = "K", requires = "proof")]
+    /// Whose signature on a checkpoint counts: an OpenSSH public key or a C2SP verifier key, or a file of them, of which one is
+    /// enough; may be repeated
+    #[arg(long, value_name = "K")]
     key: Vec<String>,
 }
 
@@ -63,16 +64,11 @@ impl VerifyArgs {
         if let Some(file) = self.proof {
             return verify_proof(session, file, self.key);
         }
-        let since = match self.since {
-            None => Since::Beginning,
-            Some(word) if word == "pin" => Since::Pin,
-            Some(commit) => Since::Commit(commit),
-        };
         let required = self.require.iter().map(|required| match required {
             Required::Signed => Layer::Signatures,
             Required::Witnessed => Layer::Checkpoints,
         });
-        let options = VerifyOptions { since, required: required.collect() };
+        let options = VerifyOptions { since: self.since, required: required.collect(), keys: self.key };
         let mut bar = Bar::default();
         let report = ops::verify::run(&session.context, options, &mut |progress| bar.tell(progress));
         bar.end();

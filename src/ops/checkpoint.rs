@@ -67,7 +67,7 @@ pub struct Consistency {
 /// The ledger has no entries; a file or a key cannot be read; the key cannot sign.
 pub fn run(context: &Context, options: CheckpointOptions) -> Result<CheckpointOutcome> {
     let ledger = Ledger::open(&context.place)?;
-    let leaves = leaves(&ledger)?;
+    let leaves = leaves(&ledger, super::threads())?;
     if leaves.hashes.is_empty() {
         let problem = format!("the ledger on branch `{}` has no entries to state", ledger.branch());
         return Err(Error::NotExtended { problem, way_out: "run `git audit record` first".into() });

@@ -60,6 +60,11 @@ impl Context {
     }
 }
 
+/// Processors that a verification may use.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// An entry together with where and when it was recorded.
 #[derive(Clone, Debug)]
 pub struct LoggedEntry {

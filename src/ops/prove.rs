@@ -44,7 +44,7 @@ pub fn run(context: &Context, options: ProveOptions) -> Result<ProveOutcome> {
     let mut view = ledger.view()?;
     let path = view.path_of(&task_id)?;
     let entry = view.read(&path)?.bytes;
-    let leaves = leaves(&ledger)?;
+    let leaves = leaves(&ledger, super::threads())?;
     let index = leaves.tasks.iter().position(|known| *known == task_id);
     let Some((index, commit)) = index.and_then(|index| Some((index, leaves.commits.get(index)?))) else {
         return Err(Error::Damaged(format!("{path} is in the ledger's tree, and no commit has added it")));

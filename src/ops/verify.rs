@@ -1,11 +1,10 @@
 //! `git audit verify`: what the ledger says of itself, and whether that can be relied upon.
 
-use std::num::NonZero;
-
 use super::Context;
 use crate::error::Result;
 use crate::ledger::Ledger;
-use crate::verify;
+use crate::verify::log::VerifyingKey;
+use crate::verify::{self, Options, checkpoints};
 
 pub use crate::verify::report::{Layer, Report};
 pub use crate::verify::{Progress, Since};
@@ -13,19 +12,31 @@ pub use crate::verify::{Progress, Since};
 /// What to verify.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyOptions {
-    /// Where to begin.
-    pub since: Since,
+    /// Where to begin: nothing, `pin`, the file of a checkpoint, or a commit.
+    pub since: Option<String>,
     /// Layers that must have been checked, and found in order.
     pub required: Vec<Layer>,
+    /// Whose signatures on checkpoints count: keys, or files of keys.
+    pub keys: Vec<String>,
 }
 
 /// Verifies the ledger. `watch` is told how far it is.
 ///
 /// # Errors
-/// There is no ledger, or no such commit.
+/// There is no ledger, no such commit, or no such key.
 pub fn run(context: &Context, options: VerifyOptions, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
+    let VerifyOptions { since, required, keys } = options;
+    let directory = &context.place.directory;
+    let keys =
+        keys.iter().map(|key| VerifyingKey::read(key, directory)).collect::<Result<Vec<_>>>()?.concat();
+    let since = match since {
+        None => Since::Beginning,
+        Some(word) if word == "pin" => Since::Pin,
+        Some(name) => match checkpoints::read(&directory.join(&name)) {
+            Ok(Ok(checkpoint)) => Since::Checkpoint(name, checkpoint),
+            _ => Since::Commit(name),
+        },
+    };
     let ledger = Ledger::open_unread(&context.place)?;
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let VerifyOptions { since, required } = options;
-    verify::verify(&ledger, &verify::Options { since, required, threads }, watch)
+    verify::verify(&ledger, &Options { since, required, keys, threads: super::threads() }, watch)
 }

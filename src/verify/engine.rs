@@ -49,6 +49,10 @@ pub struct Checked {
     pub leaves: Vec<Leaf>,
     /// Entries that could not be read, so that they are no leaves.
     pub unread: usize,
+    /// Places of the steps that changed something of the ledger's.
+    pub touching: Vec<usize>,
+    /// The policy file was added or changed.
+    pub has_new_policy: bool,
     /// For each step, the latest time that it or anything before it was committed at.
     pub latest: Vec<i64>,
 }
@@ -79,6 +83,9 @@ struct Stretch {
     /// Newest first.
     added: Vec<Added>,
     unread: usize,
+    /// Newest first.
+    touching: Vec<usize>,
+    has_new_policy: bool,
 }
 
 /// Checks the commits of a ledger.
@@ -145,16 +152,18 @@ impl Engine<'_> {
         objects: &RawObjects,
         done: &mut dyn FnMut(),
     ) -> Stretch {
-        let mut stretch =
-            Stretch { place, steps: Vec::new(), findings: Findings::default(), added: Vec::new(), unread: 0 };
+        let mut stretch = Stretch {
+            place,
+            steps: Vec::new(),
+            findings: Findings::default(),
+            added: Vec::new(),
+            unread: 0,
+            touching: Vec::new(),
+            has_new_policy: false,
+        };
         for (index, step) in steps.iter().enumerate() {
-            let findings = stretch.findings.at(place + index);
-            let unread = &mut stretch.unread;
             let older = steps.get(index + 1);
-            let mut worker = Worker { engine: self, objects, older, findings, unread };
-            let mut added = worker.step(place + index, step);
-            added.reverse();
-            stretch.added.append(&mut added);
+            Worker { engine: self, objects, older, place: place + index, stretch: &mut stretch }.step(step);
             done();
         }
         for (id, why) in objects.take_spoilt() {
@@ -283,13 +292,15 @@ fn assemble(
 ) -> Vec<Added> {
     stretches.sort_by_key(|stretch| std::cmp::Reverse(stretch.place));
     let mut all = Vec::new();
-    for Stretch { mut steps, findings: of_stretch, mut added, unread, .. } in stretches {
-        steps.reverse();
-        checked.steps.append(&mut steps);
-        added.reverse();
-        all.extend(added.into_iter().map(|one| Added { place: total - 1 - one.place, ..one }));
-        findings.absorb(of_stretch.turned_round(total));
-        checked.unread += unread;
+    for stretch in stretches {
+        // Newest first, and counted from the newest.
+        let turned = |place| total - 1 - place;
+        checked.steps.extend(stretch.steps.into_iter().rev());
+        all.extend(stretch.added.into_iter().rev().map(|one| Added { place: turned(one.place), ..one }));
+        checked.touching.extend(stretch.touching.into_iter().rev().map(turned));
+        findings.absorb(stretch.findings.turned_round(total));
+        checked.unread += stretch.unread;
+        checked.has_new_policy |= stretch.has_new_policy;
     }
     all
 }
@@ -304,17 +315,21 @@ struct Worker<'w> {
     objects: &'w RawObjects,
     /// The next in the stretch, which is nearly always the one that the commit follows.
     older: Option<&'w Step>,
-    findings: &'w mut Findings,
-    unread: &'w mut usize,
+    place: usize,
+    stretch: &'w mut Stretch,
 }
 
 impl Worker<'_> {
-    fn step(&mut self, place: usize, step: &Step) -> Vec<Added> {
+    fn step(&mut self, step: &Step) {
         let Some((changes, before)) = self.changes(step) else {
-            *self.unread += 1;
-            return Vec::new();
+            self.stretch.unread += 1;
+            return;
         };
+        if changes.iter().any(Change::is_inside) {
+            self.stretch.touching.push(self.place);
+        }
         for change in changes.iter().filter(|change| change.is_inside()) {
+            self.stretch.has_new_policy |= change.path == CONFIG;
             // Entries are read below.
             let item = change.after.filter(|item| !item.is_directory() && !item.is_submodule());
             if let Some(item) = item.filter(|_| task_id_of(&change.path).is_none()) {
@@ -327,18 +342,18 @@ impl Worker<'_> {
         };
         let message = || message_of(self.objects, step.id);
         let visit = Visit { step, message: &message, changes, begins, room };
-        let additions = visit.judge(self.findings);
-        let mut added = Vec::with_capacity(additions.len());
+        let mut additions = visit.judge(self.stretch.findings.at(self.place));
+        additions.reverse();
         for addition in additions {
             let Some(bytes) = self.blob(step.id, &addition.path, addition.blob) else {
-                *self.unread += 1;
+                self.stretch.unread += 1;
                 continue;
             };
             let told = Told { step, message: &|| message_of(self.objects, step.id) };
-            let supersedes = entries::judge(&addition, &bytes, &told, self.findings);
-            added.push(Added { place, addition, hash: merkle::leaf_hash(&bytes), supersedes });
+            let supersedes = entries::judge(&addition, &bytes, &told, self.stretch.findings.at(self.place));
+            let hash = merkle::leaf_hash(&bytes);
+            self.stretch.added.push(Added { place: self.place, addition, hash, supersedes });
         }
-        added
     }
 
     /// What the commit changed, and the trees of its parents; `None`: something that is needed cannot be read, and
@@ -349,7 +364,8 @@ impl Worker<'_> {
         }
         let before = step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()?;
         let id_bytes = self.engine.store.id_bytes();
-        let comparison = Comparison::new(self.objects, id_bytes, step.id, self.findings);
+        let findings = self.stretch.findings.at(self.place);
+        let comparison = Comparison::new(self.objects, id_bytes, step.id, findings);
         Some((comparison.of(&before, step.tree).ok()?, before))
     }
 
@@ -364,11 +380,17 @@ impl Worker<'_> {
             Ok(bytes) => Some(bytes),
             Err(Fault::Missing) if self.engine.is_partial => {
                 let message = "the partial clone does not hold the content";
-                self.findings.add(Finding::new(Code::ObjectAbsent, message).commit(commit).path(path));
+                self.stretch
+                    .findings
+                    .at(self.place)
+                    .add(Finding::new(Code::ObjectAbsent, message).commit(commit).path(path));
                 None
             }
             Err(fault) => {
-                self.findings.add(of_object(Kind::Blob, id, &fault).commit(commit).path(path));
+                self.stretch
+                    .findings
+                    .at(self.place)
+                    .add(of_object(Kind::Blob, id, &fault).commit(commit).path(path));
                 None
             }
         }
@@ -402,6 +424,17 @@ impl Worker<'_> {
         let is_flat_full = limit.map(|limit| entries >= limit as usize);
         Room { has_shards, is_flat_full }
     }
+}
+
+/// What a tree has at a path.
+pub fn item(objects: &RawObjects, id_bytes: usize, tree: ObjectId, path: &str) -> Option<Item> {
+    find(objects, id_bytes, tree, path)?.item
+}
+
+/// The content of the file at a path.
+pub fn content(objects: &RawObjects, id_bytes: usize, tree: ObjectId, path: &str) -> Option<Vec<u8>> {
+    let file = item(objects, id_bytes, tree, path)?;
+    objects.read(file.id, Kind::Blob).ok().map(|bytes| bytes.to_vec())
 }
 
 /// The bytes of a commit's message.
