@@ -11,6 +11,8 @@
 //!
 //! What is read here may have been made by somebody who wants it to be believed. So nothing is taken from a place that
 //! can say otherwise than the objects do: no revwalk, no index, no commit-graph.
+//! - [`view`]: what git is told to see on this machine
+//! - [`report`]: findings, layers, the verdict
 
 use crate::error::Result;
 use crate::ledger::Ledger;
