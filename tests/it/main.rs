@@ -62,4 +62,5 @@ mod verify_objects;
 mod verify_pin;
 mod verify_places;
 mod verify_properties;
+mod verify_view;
 mod writers;
