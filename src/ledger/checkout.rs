@@ -35,7 +35,7 @@ pub(super) struct Checkout {
     /// Its own git directory: where its HEAD and index are.
     pub git_dir: PathBuf,
     /// `None` when the directory is gone (a removed disk, a deleted linked worktree): the index still follows.
-    work_tree: Option<PathBuf>,
+    pub work_tree: Option<PathBuf>,
 }
 
 /// What tells one version of an index file from the next.

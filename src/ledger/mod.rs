@@ -10,6 +10,8 @@
 //!   · [`branch_file`]: the move itself · [`lock`]: waiting
 //! - [`signing`]: commits signed by the user's own programs
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
+//! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`shown`]: what they hold · [`intents`]: what a
+//!   crash leaves
 //! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
 //! - [`whereabouts`]: the repository that we stand in, ledger or not
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit · [`raw`]: objects for verification
@@ -52,6 +54,7 @@ mod request;
 mod settings;
 mod sharing;
 pub mod signing;
+mod shown;
 mod spool;
 mod state;
 mod tree;
@@ -76,6 +79,7 @@ pub use preferences::Preferences;
 pub use raw::{Fault, Kind, ObjectId, RawObjects, RawStore};
 pub use request::Request;
 pub use settings::ConfigVariables;
+pub use shown::{Found, Shown, Staged};
 pub use spool::{Spool, Spooled, Waiting};
 pub use state::{state_directory_at, state_directory_by_sight};
 pub use tree_changes::EntryChange;

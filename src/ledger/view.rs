@@ -11,11 +11,17 @@ use super::commit::{BlobId, CommitId, parse_oid};
 use super::entries::{EntryTree, Located};
 use super::history::{History, Recorded};
 use super::objects::Objects;
+use super::tree::MODE_DIRECTORY;
 use super::tree_changes::{self, EntryChange};
 use crate::entry::message::trailer;
 use crate::entry::parse::Invalid;
 use crate::entry::{Digest, Entry, TaskId, Timestamp, parse, validate};
 use crate::error::{Error, Result};
+
+/// The most files and directories that are listed.
+const MAX_FILES: usize = 8 << 20;
+/// git refuses longer paths in an index.
+const MAX_PATH_BYTES: usize = 4096;
 
 /// The ledger at one commit. Everything read through one view is consistent with everything else.
 pub struct View<'r> {
@@ -97,6 +103,45 @@ impl<'r> View<'r> {
     /// Whether the tree has `.audit`.
     pub(super) fn has_ledger_directory(&mut self) -> Result<bool> {
         self.tree.has_ledger()
+    }
+
+    /// Every file below `directory`: its path, mode and object.
+    ///
+    /// # Errors
+    /// A tree cannot be read.
+    pub fn files(&self, directory: &str, each: &mut dyn FnMut(&[u8], &str, BlobId)) -> Result<()> {
+        let Some(tip) = self.tip else { return Ok(()) };
+        let root = self.objects.tree(self.objects.commit(tip)?.tree)?;
+        let Some(found) = root.find(directory) else { return Ok(()) };
+        let mut path = directory.as_bytes().to_vec();
+        self.files_of(found.oid(), found.mode, &mut path, &mut 0, each)
+    }
+
+    fn files_of(
+        &self,
+        id: Oid,
+        mode: &str,
+        path: &mut Vec<u8>,
+        count: &mut usize,
+        each: &mut dyn FnMut(&[u8], &str, BlobId),
+    ) -> Result<()> {
+        // A tree of trees that are one and the same has more files than anybody can look at.
+        *count += 1;
+        if path.len() > MAX_PATH_BYTES || *count > MAX_FILES {
+            return Err(Error::Damaged("the ledger's tree has too many files, or too long paths".into()));
+        }
+        if mode != MODE_DIRECTORY {
+            each(path, mode, BlobId(id));
+            return Ok(());
+        }
+        for entry in self.objects.tree(id)?.iter() {
+            let length = path.len();
+            path.push(b'/');
+            path.extend(entry.name);
+            self.files_of(entry.oid(), entry.mode, path, count, each)?;
+            path.truncate(length);
+        }
+        Ok(())
     }
 
     /// Walks the history from this commit.

@@ -30,6 +30,11 @@ pub mod leaves;
 pub mod log;
 pub mod object;
 pub mod pin;
+//! - [`checkout`]: the working trees that show the branch, and their indexes
+//! - [`view`]: what git is told to see on this machine
+//! - [`report`]: findings, layers, the verdict
+
+pub mod checkout;
 pub mod report;
 mod run;
 pub mod signatures;

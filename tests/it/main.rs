@@ -62,5 +62,6 @@ mod verify_objects;
 mod verify_pin;
 mod verify_places;
 mod verify_properties;
+mod verify_checkout;
 mod verify_view;
 mod writers;

@@ -9,9 +9,12 @@ use git_audit::verify::view::{self, CommitFacts, Seen, Truth};
 
 use crate::sandbox::Sandbox;
 
+/// A commit's id, tree, time and parents.
+type Commit = (Vec<u8>, Vec<u8>, i64, Vec<Vec<u8>>);
+
 /// What the objects say.
 struct Facts {
-    commits: Vec<(Vec<u8>, Vec<u8>, i64, Vec<Vec<u8>>)>,
+    commits: Vec<Commit>,
     objects: HashSet<Vec<u8>>,
     id_size: usize,
 }
@@ -108,7 +111,7 @@ fn an_honest_repository_has_nothing_of_it() {
     sandbox.git(&[
         "replace",
         "-f",
-        &sandbox.git(&["hash-object", "-w", "--stdin"]).trim().to_owned(),
+        sandbox.git(&["hash-object", "-w", "--stdin"]).trim(),
         "main:.audit/config.toml",
     ]);
     assert_eq!(quiet(&facts).replaced_elsewhere, 1);
