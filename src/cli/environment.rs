@@ -21,7 +21,8 @@ use crate::ledger::{Clock, ConfigVariables, IdentityVariables, Place};
 const TEST_CLOCK: &str = "GIT_AUDIT_TEST_NOW";
 
 /// Where the process stands, after `-C`. Of git's variables, `GIT_INDEX_FILE`, `GIT_OBJECT_DIRECTORY` and their kin are
-/// left out on purpose: an append must reach the repository's own index and objects.
+/// left out on purpose: an append must reach the repository's own index and objects. The guard alone asks for
+/// [`incoming_objects`].
 /// `lenient`: the directory need not be there.
 pub(super) fn place(changes: &[PathBuf], lenient: bool) -> Result<Place> {
     let here = match env::current_dir() {
@@ -131,6 +132,14 @@ pub(super) fn surrounding_task() -> Option<(String, PathBuf)> {
 /// Where the ssh-agent listens.
 pub(super) fn agent_socket() -> Option<PathBuf> {
     env::var_os("SSH_AUTH_SOCK").map(PathBuf::from).filter(|path| path.is_absolute())
+/// Directories of objects that came with a push and are not the repository's yet, as git tells the hook that judges it.
+pub(super) fn incoming_objects() -> Vec<PathBuf> {
+    let named = ["GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY"].into_iter().filter_map(env::var_os);
+    let borrowed = env::var_os("GIT_ALTERNATE_OBJECT_DIRECTORIES").unwrap_or_default();
+    let mut found: Vec<_> = named.map(PathBuf::from).chain(env::split_paths(&borrowed)).collect();
+    found.retain(|path| path.is_absolute());
+    found.dedup();
+    found
 }
 
 fn is_no(value: &str) -> bool {

@@ -1,7 +1,8 @@
 //! `git audit hook`
 //!
 //! What agents and git call must not disturb them: nothing on standard output, exit code 0, whatever the input is and
-//! whatever they put on the command line. Standard error is only for `--verbose`.
+//! whatever they put on the command line. Standard error is only for `--verbose`. The guard is the other way round: what it
+//! cannot do is a reason to refuse the push.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
@@ -13,14 +14,18 @@ use super::{Done, Session, environment};
 use crate::entry::TaskId;
 use crate::entry::hook::{Agent, git};
 use crate::error::{Error, ExitStatus, Result};
+use crate::ops::guard::{self, GuardOptions, Refusal};
 use crate::ops::hook::install::{self, InstallOptions, Scope, Target};
 use crate::ops::hook::{self, AgentOptions, Deed, GitOptions};
+use crate::output::guard as print_guard;
 use crate::output::hook as print;
 
 /// The most bytes of a hook's input that are looked at; a longer one is none that we understand.
 const MAX_INPUT_BYTES: u64 = 8 << 20;
 /// What is beyond is taken from whoever writes it, so that the writer does not fail; up to here.
 const MAX_IGNORED_BYTES: u64 = 1 << 30;
+/// A push of more refs than any repository has.
+const MAX_PUSH_BYTES: u64 = 256 << 20;
 /// Nobody waits longer for a hook.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Nor for a look at a repository that gives no answer: the agent would end the hook, and with it what it takes down.
@@ -40,7 +45,8 @@ Examples:
   git audit hook install claude
   git audit hook install cursor --user --dry-run
   git audit hook install git
-  git audit hook uninstall claude")]
+  git audit hook uninstall claude
+  git -C /srv/git/ledger.git audit hook install pre-receive")]
 pub(super) struct HookArgs {
     #[command(subcommand)]
     action: HookAction,
@@ -62,6 +68,8 @@ enum HookAction {
     Auto(CalledArgs),
     /// For a hook of git to call: its name and arguments, and its standard input
     Git(CalledArgs),
+    /// For git to call in a repository that is pushed to: refuses what breaks the ledger
+    PreReceive,
 }
 
 #[derive(Args)]
@@ -88,6 +96,9 @@ struct InstallArgs {
     /// Show what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// The branch that is guarded, where the repository has no ledger yet (pre-receive) [default: audit]
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -96,6 +107,7 @@ enum TargetName {
     Codex,
     Cursor,
     Git,
+    PreReceive,
 }
 
 /// Whether the command line is one that must not fail whoever wrote it, also where it cannot be understood.
@@ -115,7 +127,7 @@ pub(super) fn is_called() -> bool {
 impl HookArgs {
     /// Whether it must go on where there is no directory to stand in.
     pub fn is_called(&self) -> bool {
-        !matches!(self.action, HookAction::Install(_) | HookAction::Uninstall(_))
+        !matches!(self.action, HookAction::Install(_) | HookAction::Uninstall(_) | HookAction::PreReceive)
     }
 
     /// `is_placed`: the caller has said where the ledger is.
@@ -123,6 +135,7 @@ impl HookArgs {
         let (agent, called) = match self.action {
             HookAction::Install(args) => return args.run(session, false),
             HookAction::Uninstall(args) => return args.run(session, true),
+            HookAction::PreReceive => return Ok(run_guard(session)),
             HookAction::Claude(called) => (Some(Agent::Claude), called),
             HookAction::Codex(called) => (Some(Agent::Codex), called),
             HookAction::Cursor(called) => (Some(Agent::Cursor), called),
@@ -193,6 +206,27 @@ fn run_git(session: &mut Session, arguments: Vec<OsString>) -> Result<Vec<Deed>>
     hook::run_git(&session.context, options)
 }
 
+/// Says why a push is refused. A failure is a reason, too.
+fn run_guard(session: &mut Session) -> ExitStatus {
+    let mut input = Vec::new();
+    let read = io::stdin().lock().take(MAX_PUSH_BYTES + 1).read_to_end(&mut input);
+    let judged = match read {
+        Err(error) => Err(Error::io("read standard input", error)),
+        Ok(_) if input.len() as u64 > MAX_PUSH_BYTES => {
+            Ok(vec![Refusal::new("malformed", "the push moves more refs than can be looked at")])
+        }
+        Ok(_) => {
+            guard::run(&session.context, &GuardOptions { input, incoming: environment::incoming_objects() })
+        }
+    };
+    let refusals = judged.unwrap_or_else(|error| vec![Refusal::new(error.code(), error.to_string())]);
+    if refusals.is_empty() {
+        return ExitStatus::Done;
+    }
+    print_guard::refusals(&mut session.messages, &refusals);
+    ExitStatus::Failed
+}
+
 /// What the caller wrote; nothing where a person would have to.
 fn standard_input() -> Vec<u8> {
     let mut stdin = io::stdin().lock();
@@ -211,8 +245,15 @@ impl InstallArgs {
             TargetName::Codex => Target::Agent(Agent::Codex),
             TargetName::Cursor => Target::Agent(Agent::Cursor),
             TargetName::Git => Target::Git,
+            TargetName::PreReceive => Target::Guard,
         };
-        let options = InstallOptions { target, scope: self.scope(target)?, remove, dry_run: self.dry_run };
+        if self.branch.is_some() && target != Target::Guard {
+            return Err(Error::Usage(
+                "`--branch` belongs to `hook install pre-receive`; leave it out".into(),
+            ));
+        }
+        let scope = self.scope(target)?;
+        let options = InstallOptions { target, scope, remove, dry_run: self.dry_run, branch: self.branch };
         let changes = install::plan(&session.context, &options)?;
         // Shown before anything is written, so that it is known whatever happens then.
         print::diff(&mut session.printer, &changes)?;
@@ -226,7 +267,7 @@ impl InstallArgs {
         if is_new && target == Target::Agent(Agent::Codex) {
             session.messages.hint("Codex runs new hooks when you have trusted them: run `/hooks` in it");
         }
-        if is_new && !self.user && !install::has_ledger(&session.context) {
+        if is_new && target != Target::Guard && !self.user && !install::has_ledger(&session.context) {
             session.messages.hint("run `git audit init`: without a ledger the hooks do nothing");
         }
         Ok(ExitStatus::Done)
@@ -236,7 +277,7 @@ impl InstallArgs {
         let Target::Agent(agent) = target else {
             if self.user || self.local {
                 return Err(Error::Usage(
-                    "git's hooks are this repository's; leave `--user` and `--local` out".into(),
+                    "hooks of git are this repository's; leave `--user` and `--local` out".into(),
                 ));
             }
             return Ok(Scope::Project);

@@ -12,7 +12,7 @@ use super::{Place, git_error, prepare_libgit2};
 use crate::error::{Error, Result};
 
 /// The branch's name where the repository holds other things.
-const DEFAULT_BRANCH: &str = "audit";
+pub(super) const DEFAULT_BRANCH: &str = "audit";
 const HEADS: &str = "refs/heads/";
 const ORIGIN: &str = "refs/remotes/origin/";
 

@@ -13,6 +13,7 @@
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`shown`]: what they hold · [`intents`]: what a
 //!   crash leaves
 //! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs
+//! - [`gate`]: the branch that pushes are held against
 //! - [`whereabouts`]: the repository that we stand in, ledger or not
 //! - [`history`]: the walk, the truth for every query · [`view`]: the ledger at one commit · [`raw`]: objects for verification
 //!
@@ -33,6 +34,7 @@ mod commit;
 mod durability;
 mod entries;
 mod flat_names;
+mod gate;
 mod history;
 mod identity;
 mod init;
@@ -69,6 +71,7 @@ pub use bulk::{Bulk, Ended};
 pub use commit::{BlobId, CommitId};
 pub use durability::{Durability, Syncing};
 pub use entries::flat_limit_of;
+pub use gate::{Aim, Gate};
 pub use history::{History, Recorded};
 pub use identity::IdentityVariables;
 pub use init::{Initialised, Origin, initialise};

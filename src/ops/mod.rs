@@ -17,6 +17,7 @@ pub mod documents;
 pub mod event;
 pub mod finish;
 pub mod flush;
+pub mod guard;
 pub mod hook;
 pub mod import;
 pub mod index;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 pub mod checkpoint;
 pub mod fields;
 pub mod flush;
+pub mod guard;
 pub mod hook;
 mod human;
 pub mod import;

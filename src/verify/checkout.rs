@@ -12,10 +12,11 @@ use std::time::Duration;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-use super::report::{Code, Finding};
+use super::findings::Findings;
+use super::report::{Code, Finding, LayerStatus};
 use crate::error::Result;
 use crate::ledger::layout::{ROOT, SHARDS, TASKS, task_id_of};
-use crate::ledger::{CommitId, Found, Ledger, Shown, Staged};
+use crate::ledger::{Found, Ledger, Shown, Staged};
 
 /// What differs must differ twice.
 const MIN_LOOKS: u32 = 1;
@@ -31,7 +32,7 @@ const EXECUTABLE: u32 = 0o100_755;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub struct Compared {
     /// What differs.
     pub findings: Vec<Finding>,
     /// What could not be looked at, and why.
@@ -46,11 +47,8 @@ struct Stored {
     id: Vec<u8>,
 }
 
-/// The tip, and what is below `.audit` there.
-struct Tip {
-    commit: Option<CommitId>,
-    files: BTreeMap<Vec<u8>, Stored>,
-}
+/// What is below `.audit` at the tip.
+type Tip = BTreeMap<Vec<u8>, Stored>;
 
 /// What differs: by working tree, whether it is about the index, and path.
 type Differences = BTreeMap<(usize, bool, Vec<u8>), Difference>;
@@ -62,15 +60,27 @@ struct Difference {
     actual: Option<String>,
 }
 
+/// The layer. Where no working tree shows the branch, nothing can differ.
+pub fn check(ledger: &Ledger, findings: &mut Findings) -> LayerStatus {
+    match compare(ledger) {
+        Err(error) => LayerStatus::NotChecked(error.to_string()),
+        Ok(compared) => {
+            compared.findings.into_iter().for_each(|finding| findings.add(finding));
+            let unchecked = compared.unchecked;
+            if unchecked.is_empty() { LayerStatus::Ok } else { LayerStatus::NotChecked(unchecked.join("; ")) }
+        }
+    }
+}
+
 /// Compares every working tree that shows the branch, and its index, with the tip.
 ///
 /// # Errors
 /// The tip's tree, or a working tree, cannot be read.
-pub fn check(ledger: &Ledger) -> Result<Checked> {
+pub fn compare(ledger: &Ledger) -> Result<Compared> {
     let shown = ledger.shown()?;
-    let mut checked = Checked { work_trees: shown.len(), ..Checked::default() };
+    let mut compared = Compared { work_trees: shown.len(), ..Compared::default() };
     if shown.is_empty() {
-        return Ok(checked);
+        return Ok(compared);
     }
     let mut settled = Look::at(ledger, &shown)?;
     for looks in 1..MAX_LOOKS {
@@ -80,32 +90,28 @@ pub fn check(ledger: &Ledger) -> Result<Checked> {
         thread::sleep(PAUSE * looks);
         settled = Look::at(ledger, &shown)?.agreeing(&settled);
     }
-    let Look { tip, differences, unfinished, unchecked } = settled;
-    checked.unchecked = unchecked;
+    let Look { differences, unfinished, unchecked } = settled;
+    compared.unchecked = unchecked;
     if !unfinished.is_empty() {
-        checked
+        compared
             .unchecked
             .push("an append is not finished; run `git audit flush`, then verify again".to_owned());
     }
-    tell(&shown, &tip, differences, &mut checked.findings);
-    Ok(checked)
+    tell(&shown, differences, &mut compared.findings);
+    Ok(compared)
 }
 
-impl Tip {
-    fn of(ledger: &Ledger) -> Result<Self> {
-        let view = ledger.view()?;
-        let mut files = BTreeMap::new();
-        view.files(ROOT, &mut |path, mode, blob| {
-            let mode = u32::from_str_radix(mode, 8).unwrap_or(0);
-            files.insert(path.to_owned(), Stored { mode, id: blob.as_bytes().to_vec() });
-        })?;
-        Ok(Self { commit: view.head(), files })
-    }
+fn tip_of(ledger: &Ledger) -> Result<Tip> {
+    let mut tip = Tip::new();
+    ledger.view()?.files(ROOT, &mut |path, mode, blob| {
+        let mode = u32::from_str_radix(mode, 8).unwrap_or(0);
+        tip.insert(path.to_owned(), Stored { mode, id: blob.as_bytes().to_vec() });
+    })?;
+    Ok(tip)
 }
 
 /// What was seen at one moment, or at each of several.
 struct Look {
-    tip: Tip,
     differences: Differences,
     /// Paths that differ, and that a writer is at.
     unfinished: BTreeSet<Vec<u8>>,
@@ -116,7 +122,7 @@ impl Look {
     fn at(ledger: &Ledger, shown: &[Shown]) -> Result<Self> {
         // A writer leaves its mark before it begins, and until the branch has moved.
         let mut marks: HashSet<_> = ledger.unfinished_paths().into_iter().map(String::into_bytes).collect();
-        let tip = Tip::of(ledger)?;
+        let tip = tip_of(ledger)?;
         let mut unchecked = Vec::new();
         let mut differences = look(shown, &tip, &mut unchecked)?;
         marks.extend(ledger.unfinished_paths().into_iter().map(String::into_bytes));
@@ -126,7 +132,7 @@ impl Look {
             unfinished.extend(is_marked.then(|| path.clone()));
             !is_marked
         });
-        Ok(Self { tip, differences, unfinished, unchecked })
+        Ok(Self { differences, unfinished, unchecked })
     }
 
     /// What was so before already.
@@ -164,7 +170,7 @@ fn look(shown: &[Shown], tip: &Tip, unchecked: &mut Vec<String>) -> Result<Diffe
 }
 
 fn compare_index(tip: &Tip, staged: &BTreeMap<Vec<u8>, Staged>, differs: &mut dyn FnMut(&[u8], Difference)) {
-    for (path, stored) in &tip.files {
+    for (path, stored) in tip {
         let expected = Some(described(stored.mode, &stored.id));
         match staged.get(path) {
             None => differs(
@@ -188,7 +194,7 @@ fn compare_index(tip: &Tip, staged: &BTreeMap<Vec<u8>, Staged>, differs: &mut dy
             Some(_) => {}
         }
     }
-    for (path, found) in staged.iter().filter(|(path, _)| !tip.files.contains_key(*path)) {
+    for (path, found) in staged.iter().filter(|(path, _)| !tip.contains_key(*path)) {
         let actual = Some(described(found.mode, &found.id));
         differs(
             path,
@@ -212,7 +218,7 @@ fn compare_files(
     let mut directories = HashSet::new();
     let mut strangers = HashMap::new();
     shown.walk(ROOT, &mut |path, found| {
-        if let Some(stored) = tip.files.get(path) {
+        if let Some(stored) = tip.get(path) {
             met.insert(path.to_owned());
             if let Some(difference) = compare_file(stored, found, shown.keeps_mode) {
                 differs(path, difference);
@@ -231,7 +237,7 @@ fn compare_files(
     let Some(staged) = staged else { return Ok(()) };
     let mut missing: BTreeMap<&[u8], usize> = BTreeMap::new();
     let is_left_out = |path: &[u8]| staged.get(path).is_some_and(|staged| staged.is_left_out);
-    for path in tip.files.keys().filter(|path| !met.contains(*path) && !is_left_out(path)) {
+    for path in tip.keys().filter(|path| !met.contains(*path) && !is_left_out(path)) {
         // Of a directory that is not there, the directory is told.
         let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
         *missing
@@ -239,7 +245,7 @@ fn compare_files(
             .or_default() += 1;
     }
     for (path, count) in missing {
-        let stored = tip.files.get(path).map(|stored| described(stored.mode, &stored.id));
+        let stored = tip.get(path).map(|stored| described(stored.mode, &stored.id));
         let stranger = strangers.get(path).map(|kind| (*kind).to_owned());
         let message = match (&stored, &stranger) {
             (Some(_), _) => "the working tree lacks it".to_owned(),
@@ -322,7 +328,7 @@ impl Difference {
     }
 }
 
-fn tell(shown: &[Shown], tip: &Tip, differences: Differences, findings: &mut Vec<Finding>) {
+fn tell(shown: &[Shown], differences: Differences, findings: &mut Vec<Finding>) {
     let mut counts: BTreeMap<(usize, bool), usize> = BTreeMap::new();
     for ((number, is_index, path), difference) in differences {
         let code = if is_index { Code::IndexDiffers } else { Code::WorkTreeDiffers };
@@ -336,10 +342,6 @@ fn tell(shown: &[Shown], tip: &Tip, differences: Differences, findings: &mut Vec
         let path = String::from_utf8_lossy(&path).into_owned();
         let message = difference.message + &place;
         let finding = Finding::new(code, message).evidence(difference.expected, difference.actual);
-        let finding = match tip.commit {
-            Some(commit) => finding.commit(commit),
-            None => finding,
-        };
         let finding = match task_id_of(&path) {
             Some(task_id) => finding.task(task_id),
             None => finding,

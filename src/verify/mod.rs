@@ -8,11 +8,12 @@
 //! - [`run`]: layer by layer, to the report · [`signed`], [`witnessed`]: the layers of signatures and checkpoints
 //! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree, checkpoints, proofs · [`checkpoints`]: those that
 //!   this clone keeps
+//! - [`view`]: what git is told to see on this machine · [`checkout`]: working trees and indexes
+//! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree
+//! - [`guard`]: what a push may do to a ledger
 //!
 //! What is read here may have been made by somebody who wants it to be believed. So nothing is taken from a place that
 //! can say otherwise than the objects do: no revwalk, no index, no commit-graph.
-//! - [`view`]: what git is told to see on this machine
-//! - [`report`]: findings, layers, the verdict
 
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -22,19 +23,16 @@ use run::Run;
 
 pub mod changes;
 pub mod checkpoints;
+pub mod checkout;
 pub mod engine;
 pub mod entries;
 pub mod findings;
+pub mod guard;
 pub mod history;
 pub mod leaves;
 pub mod log;
 pub mod object;
 pub mod pin;
-//! - [`checkout`]: the working trees that show the branch, and their indexes
-//! - [`view`]: what git is told to see on this machine
-//! - [`report`]: findings, layers, the verdict
-
-pub mod checkout;
 pub mod report;
 mod run;
 pub mod signatures;
@@ -86,6 +84,7 @@ pub struct Progress {
 pub fn verify(ledger: &Ledger, options: &Options, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
     let mut run = Run::begin(ledger, options)?;
     run.check(options, watch);
+    run.look_around();
     run.judge_pin();
     run.judge_signatures(options);
     run.judge_checkpoints(options)?;

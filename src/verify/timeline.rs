@@ -9,6 +9,7 @@ use super::findings::Findings;
 use super::object;
 use super::report::{Code, Finding};
 use crate::entry::Digest;
+use crate::error::Error;
 use crate::ledger::{Fault, Kind, ObjectId, RawObjects};
 
 /// Commits that are handed over at a time.
@@ -207,6 +208,17 @@ pub fn read_step(objects: &RawObjects, id: ObjectId, is_aside: bool) -> Result<S
         is_signed: commit.is_signed,
         is_cut: false,
     })
+}
+
+impl Step {
+    /// A commit by itself.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn read(objects: &RawObjects, id: ObjectId) -> Result<Self, Error> {
+        let read = read_step(objects, id, false);
+        read.map(|on_the_way| on_the_way.step).map_err(|finding| Error::Damaged(finding.message))
+    }
 }
 
 /// What is to be said of an object that cannot be read.

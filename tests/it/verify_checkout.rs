@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use git_audit::ledger::{Clock, ConfigVariables, IdentityVariables, Ledger, Place};
-use git_audit::verify::checkout::{self, Checked};
+use git_audit::verify::checkout::{self, Compared};
 use git_audit::verify::report::Code;
 
 use crate::sandbox::{NOW, Sandbox, run};
@@ -27,8 +27,8 @@ fn place(directory: &Path) -> Place {
     }
 }
 
-fn check(sandbox: &Sandbox) -> Checked {
-    checkout::check(&Ledger::open(&place(&sandbox.path(""))).unwrap()).unwrap()
+fn check(sandbox: &Sandbox) -> Compared {
+    checkout::compare(&Ledger::open(&place(&sandbox.path(""))).unwrap()).unwrap()
 }
 
 /// Codes and paths of what differs.
@@ -193,7 +193,7 @@ fn writers_are_neither_stopped_nor_found_fault_with() {
     let sandbox = ledger();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            for number in 0..30 {
+            for number in 0..15 {
                 sandbox.record(&format!("task-{number}"), &[]);
             }
         });

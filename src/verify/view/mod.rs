@@ -9,10 +9,14 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use super::report::Finding;
+use super::findings::Findings;
+use super::report::{Finding, LayerStatus};
+use super::timeline::{Step, Timeline};
+use crate::ledger::{Kind, Ledger, ObjectId};
 
 mod commit_graph;
 mod graphs;
+mod ours;
 mod told;
 
 /// The most bytes of a list of ids that are looked at.
@@ -33,6 +37,17 @@ pub struct CommitFacts<'t> {
     pub tree: &'t [u8],
     /// Seconds since 1970, as the committer's line says; 0 where that cannot be read.
     pub committed_at: i64,
+}
+
+impl<'t> CommitFacts<'t> {
+    fn of(step: &'t Step) -> Self {
+        Self {
+            id: step.id.as_bytes(),
+            parents: step.parents.iter().map(ObjectId::as_bytes).collect(),
+            tree: step.tree.as_bytes(),
+            committed_at: step.committed_at,
+        }
+    }
 }
 
 /// What the objects themselves say, to hold what git is told against.
@@ -62,6 +77,30 @@ pub struct Seen {
     pub alternates: Vec<PathBuf>,
     /// What could not be looked at, and why.
     pub unchecked: Vec<String>,
+}
+
+/// The layer: what git is told of these commits, and of what is in them.
+pub fn check(ledger: &Ledger, timeline: &Timeline, findings: &mut Findings) -> LayerStatus {
+    let store = ledger.raw_objects();
+    let objects = store.open();
+    let (common, id_size) = (ledger.common_directory(), store.id_bytes());
+    let replaced = replacements(common, id_size).into_iter().map(|(id, _)| id).collect();
+    let ours = ours::among(replaced, timeline, &objects, id_size);
+    let is_here =
+        |id: &[u8]| ObjectId::from_bytes(id).is_some_and(|id| objects.read(id, Kind::Commit).is_ok());
+    let seen = look(&Truth {
+        common,
+        id_size,
+        commits: &timeline.steps.iter().map(CommitFacts::of).collect::<Vec<_>>(),
+        is_ours: &|id| ours.contains(id),
+        is_here: &is_here,
+    });
+    seen.findings.into_iter().for_each(|finding| findings.add(finding));
+    if seen.unchecked.is_empty() {
+        LayerStatus::Ok
+    } else {
+        LayerStatus::NotChecked(seen.unchecked.join("; "))
+    }
 }
 
 /// Looks at everything beside the history of which git's view depends.

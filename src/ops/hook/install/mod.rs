@@ -24,6 +24,8 @@ pub enum Target {
     Agent(Agent),
     /// git's.
     Git,
+    /// The guard, which git asks before it accepts a push.
+    Guard,
 }
 
 /// Which of an agent's settings.
@@ -48,6 +50,8 @@ pub struct InstallOptions {
     pub remove: bool,
     /// Only say what would change.
     pub dry_run: bool,
+    /// The branch that is guarded, where the repository has no ledger yet.
+    pub branch: Option<String>,
 }
 
 /// A file, and what becomes of it.
@@ -88,6 +92,7 @@ impl Change {
 pub fn plan(context: &Context, options: &InstallOptions) -> Result<Vec<Change>> {
     match options.target {
         Target::Git => git_hooks(context, options.remove),
+        Target::Guard => guard(context, options),
         Target::Agent(agent) => {
             let path = settings_path(context, agent, &options.scope)?;
             let path = match options.scope {
@@ -121,7 +126,7 @@ pub fn plan(context: &Context, options: &InstallOptions) -> Result<Vec<Change>> 
 /// # Errors
 /// A file cannot be written, or was changed by somebody else since it was read. Those before it are written.
 pub fn run(changes: &[Change], target: Target) -> Result<()> {
-    let mode = if target == Target::Git { 0o755 } else { 0o644 };
+    let mode = if matches!(target, Target::Agent(_)) { 0o644 } else { 0o755 };
     changes.iter().filter(|change| !change.is_nothing()).try_for_each(|change| {
         file::replace(&change.path, change.before.as_deref(), change.after.as_deref(), mode)
     })
@@ -150,26 +155,66 @@ fn settings_path(context: &Context, agent: Agent, scope: &Scope) -> Result<PathB
 }
 
 fn git_hooks(context: &Context, remove: bool) -> Result<Vec<Change>> {
-    let hooks = ledger::hooks_directory(&context.place)?;
-    if hooks.is_shared {
-        let why = "core.hooksPath makes it the directory of other repositories' hooks, too";
-        // In a linked worktree, `.git/hooks` would be no directory.
-        let way_out = format!(
-            "run `git config core.hooksPath {}` to give this repository its own; \
-                hooks that are wanted from the shared one must be called from there",
-            shell_quoted(&hooks.by_default.to_string_lossy())
-        );
-        return Err(Error::not_extended(&hooks.path, why, way_out));
-    }
-    let mut own = ledger::own_directories(&context.place)?;
-    // One that the repository's configuration names is its own, wherever it is.
-    own.extend(Some(hooks.path.clone()).filter(|path| *path != hooks.by_default));
+    let directory = HooksPlace::of(context)?;
     let change = |(hook, reads): &(&str, bool)| {
-        let way_out = "put a directory or script of the repository's own in the place of the symbolic link";
-        let path = resolved_inside(&hooks.path.join(hook), &own, way_out)?;
-        change_of_script(path, hook, *reads, remove)
+        let path = directory.path_of(hook)?;
+        let reads = *reads && !path.exists();
+        change_of_script(path, &script::events(hook, reads), remove)
     };
     git::HOOKS.iter().map(change).collect()
+}
+
+/// The hook, and the name of the branch in the repository's configuration: whatever is pushed later cannot make another
+/// branch the ledger's. The name stays when the hook is taken out.
+fn guard(context: &Context, options: &InstallOptions) -> Result<Vec<Change>> {
+    let path = HooksPlace::of(context)?.path_of("pre-receive")?;
+    let script = change_of_script(path, &script::guard(), options.remove)?;
+    if options.remove {
+        return Ok(vec![script]);
+    }
+    let gate = ledger::Gate::open(&context.place, options.branch.as_deref())?;
+    let before = file::read(&gate.config())?;
+    let after = if gate.is_pinned() {
+        before.clone()
+    } else {
+        let text = before.clone().unwrap_or_default();
+        let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let name = gate.name().replace('"', "\\\"");
+        Some(format!("{text}{end}[audit]\n\tbranch = \"{name}\"\n"))
+    };
+    // Before the hook, which would guard another branch without it.
+    Ok(vec![Change { path: gate.config(), before, after }, script])
+}
+
+/// The directory of hooks, and what is the repository's own.
+struct HooksPlace {
+    directory: PathBuf,
+    own: Vec<PathBuf>,
+}
+
+impl HooksPlace {
+    fn of(context: &Context) -> Result<Self> {
+        let hooks = ledger::hooks_directory(&context.place)?;
+        if hooks.is_shared {
+            let why = "core.hooksPath makes it the directory of other repositories' hooks, too";
+            // In a linked worktree, `.git/hooks` would be no directory.
+            let way_out = format!(
+                "run `git config core.hooksPath {}` to give this repository its own; \
+                hooks that are wanted from the shared one must be called from there",
+                shell_quoted(&hooks.by_default.to_string_lossy())
+            );
+            return Err(Error::not_extended(&hooks.path, why, way_out));
+        }
+        let mut own = ledger::own_directories(&context.place)?;
+        // One that the repository's configuration names is its own, wherever it is.
+        own.extend(Some(hooks.path.clone()).filter(|path| *path != hooks.by_default));
+        Ok(Self { directory: hooks.path, own })
+    }
+
+    fn path_of(&self, hook: &str) -> Result<PathBuf> {
+        let way_out = "put a directory or script of the repository's own in the place of the symbolic link";
+        resolved_inside(&self.directory.join(hook), &self.own, way_out)
+    }
 }
 
 /// What `path` leads to, if that is in one of the directories `own`.
@@ -184,17 +229,17 @@ fn resolved_inside(path: &Path, own: &[PathBuf], way_out: &str) -> Result<PathBu
     Err(Error::not_extended(path, why, way_out))
 }
 
-fn change_of_script(path: PathBuf, hook: &str, reads: bool, remove: bool) -> Result<Change> {
+fn change_of_script(path: PathBuf, block: &script::Block, remove: bool) -> Result<Change> {
     let before = file::read(&path)?;
     let after = match &before {
         Some(text) if remove => script::without_block(text, &path)?,
         None if remove => None,
         Some(text) => {
-            let after = script::with_block(text, hook, &path)?;
+            let after = script::with_block(text, block, &path)?;
             refuse_disabled(&path)?;
             Some(after)
         }
-        None => Some(script::new(hook, reads)),
+        None => Some(script::new(block)),
     };
     Ok(Change { path, before, after })
 }

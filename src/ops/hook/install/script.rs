@@ -1,8 +1,8 @@
-//! The lines in a hook of git that call `git audit hook git`.
+//! The lines in a hook of git that call `git audit hook`.
 //!
-//! They stand before everything else in the script: a script that ends with `exit` would never come to them, and its own
-//! exit code stays the last one. They do nothing unless a task runs around git, and nothing that they do can fail the hook.
-//! Taken out, every byte is as it was; a script that was made for them says so, and goes with them.
+//! They stand before everything else in the script: a script that ends with `exit` would never come to them. Those for
+//! events do nothing unless a task runs around git, and cannot fail the hook. Those of the guard fail it wherever they
+//! cannot do their work. Taken out, every byte is as it was; a script that was made for them says so, and goes with them.
 
 use std::path::Path;
 
@@ -15,23 +15,28 @@ const WHOLE: &str = ": the script was made for it";
 const SHEBANG: &str = "#!/bin/sh";
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ksh", "zsh"];
 
-/// A script of its own.
-pub(super) fn new(hook: &str, reads: bool) -> String {
-    format!("{SHEBANG}\n{}{WHOLE}\n", block(hook, reads))
+/// Lines to be added, and what to do where the script is no shell's.
+pub(super) struct Block {
+    /// With the marks around them.
+    lines: String,
+    way_out: String,
 }
 
-/// `text` with the lines. Standard input is left to what was there.
-pub(super) fn with_block(text: &str, hook: &str, path: &Path) -> Result<String> {
+/// A script of its own.
+pub(super) fn new(block: &Block) -> String {
+    format!("{SHEBANG}\n{}{WHOLE}\n", block.lines)
+}
+
+/// `text` with the lines.
+pub(super) fn with_block(text: &str, block: &Block, path: &Path) -> Result<String> {
     if text.contains(&format!("\n{BEGIN}")) {
         return Ok(text.to_owned());
     }
     let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
     if !is_shell(first) {
-        let way_out =
-            format!("call `git audit hook git {hook} ARGUMENTS…` from it where GIT_AUDIT_TASK is set");
-        return Err(Error::not_extended(path, "it is there, and no shell script", way_out));
+        return Err(Error::not_extended(path, "it is there, and no shell script", &block.way_out));
     }
-    Ok(format!("{first}\n{}{rest}", block(hook, false)))
+    Ok(format!("{first}\n{}{rest}", block.lines))
 }
 
 /// `text` without the lines. `None`: nothing is left of a script that was made for them.
@@ -47,7 +52,8 @@ pub(super) fn without_block(text: &str, path: &Path) -> Result<Option<String>> {
     Ok((!is_nothing).then(|| format!("{before}{after}")))
 }
 
-fn block(hook: &str, reads: bool) -> String {
+/// Takes down what git does in a task. `reads`: the script is ours alone, so that standard input is, too.
+pub(super) fn events(hook: &str, reads: bool) -> Block {
     let (note, input) = if reads {
         (
             "# It reads standard input. A hook that is added below and needs it, too, wants </dev/null here.\n",
@@ -56,14 +62,39 @@ fn block(hook: &str, reads: bool) -> String {
     } else {
         ("", " </dev/null")
     };
-    format!(
+    let lines = format!(
         "{BEGIN}: events of a task that `git audit run` runs; `git audit hook uninstall git` removes this\n\
          {note}\
          if [ -n \"${{GIT_AUDIT_TASK-}}\" ] && [ -n \"${{GIT_AUDIT_LEDGER-}}\" ]; then\n    \
              git audit hook git {hook} \"$@\"{input} >/dev/null 2>&1 || :\n\
          fi\n\
          {END}"
-    )
+    );
+    let way_out = format!("call `git audit hook git {hook} ARGUMENTS…` from it where GIT_AUDIT_TASK is set");
+    Block { lines, way_out }
+}
+
+/// Refuses pushes that break the ledger. What follows in the script gets the same standard input.
+pub(super) fn guard() -> Block {
+    let lines = format!(
+        "{BEGIN}: refuses pushes that break the ledger; `git audit hook uninstall pre-receive` removes this\n\
+         if ! command -v git-audit >/dev/null 2>&1; then\n    \
+             echo 'git-audit: refused: no-guard: this repository has a ledger, and git-audit, which guards it, is not' \\\n        \
+                 'in PATH here; ask whoever runs the server to install it. Nothing was accepted.' >&2\n    \
+             exit 1\n\
+         fi\n\
+         git_audit_pushed=$(cat) || exit 1\n\
+         git-audit hook pre-receive <<GIT_AUDIT_PUSHED || exit 1\n\
+         $git_audit_pushed\n\
+         GIT_AUDIT_PUSHED\n\
+         exec <<GIT_AUDIT_PUSHED\n\
+         $git_audit_pushed\n\
+         GIT_AUDIT_PUSHED\n\
+         {END}"
+    );
+    let way_out = "call `git-audit hook pre-receive` from it first, with the same standard input, \
+        and exit with 1 if that fails";
+    Block { lines, way_out: way_out.to_owned() }
 }
 
 fn is_shell(first_line: &str) -> bool {
@@ -91,24 +122,25 @@ mod tests {
             "#!/bin/sh\n",
             "#!/bin/sh\n\n\n",
         ] {
-            let with = with_block(text, "pre-push", path).unwrap();
+            let with = with_block(text, &events("pre-push", false), path).unwrap();
             assert!(with.lines().nth(1).unwrap().starts_with(BEGIN));
             assert!(with.contains("</dev/null"));
-            assert_eq!(with_block(&with, "pre-push", path).unwrap(), with);
+            assert_eq!(with_block(&with, &events("pre-push", false), path).unwrap(), with);
             assert_eq!(without_block(&with, path).unwrap().as_deref(), Some(text));
         }
-        assert_eq!(without_block(&new("post-commit", false), path).unwrap(), None);
-        let added = new("post-commit", false) + "echo\n";
+        assert_eq!(without_block(&new(&events("post-commit", false)), path).unwrap(), None);
+        let added = new(&events("post-commit", false)) + "echo\n";
         assert_eq!(without_block(&added, path).unwrap().as_deref(), Some("#!/bin/sh\necho\n"));
         assert_eq!(without_block("#!/bin/sh\necho\n", path).unwrap().as_deref(), Some("#!/bin/sh\necho\n"));
-        let torn = new("post-commit", false).replace(END, "#");
+        let torn = new(&events("post-commit", false)).replace(END, "#");
         assert_eq!(without_block(&torn, path).unwrap_err().code(), "not-extended");
     }
 
     #[test]
     fn what_is_no_shell_script_is_left_alone() {
         for text in ["#!/usr/bin/env python3\n", "#!/usr/bin/perl\n", "\u{7f}ELF", "", "echo\n"] {
-            let refused = with_block(text, "post-commit", Path::new("post-commit")).unwrap_err();
+            let refused =
+                with_block(text, &events("post-commit", false), Path::new("post-commit")).unwrap_err();
             assert_eq!(refused.code(), "not-extended");
         }
     }
