@@ -216,3 +216,25 @@ fn many_differences_are_counted_and_not_all_told() {
     assert_eq!(checked.findings.len(), 101);
     assert!(checked.findings[100].message.contains("50 more"), "{:?}", checked.findings[100]);
 }
+
+#[test]
+fn verify_says_so_and_a_bare_repository_has_nothing_to_differ() {
+    let sandbox = ledger();
+    let layer = |answer: &serde_json::Value| {
+        let layers = answer["layers"].as_array().unwrap();
+        layers.iter().find(|layer| layer["layer"] == "checkout").unwrap()["status"].clone()
+    };
+    let answer = sandbox.audit(&["verify", "--json"]).exits(0).json();
+    assert_eq!(layer(&answer), "ok");
+    fs::write(sandbox.path(A), "{}").unwrap();
+    sandbox.git(&["add", A]);
+    let answer = sandbox.audit(&["verify", "--json"]).exits(3).json();
+    assert_eq!(layer(&answer), "failed");
+    let counts = serde_json::json!({ "work-tree-differs": 1, "index-differs": 1 });
+    assert_eq!(answer["finding_counts"], counts);
+    assert_eq!(answer["first_bad_commit"], serde_json::Value::Null);
+    sandbox.git(&["config", "core.bare", "true"]);
+    let answer =
+        run(sandbox.audit_command(&["verify", "--json"]).current_dir(sandbox.path(".git"))).exits(0).json();
+    assert_eq!(layer(&answer), "ok");
+}

@@ -9,6 +9,8 @@ use git_audit::verify::view::{self, CommitFacts, Seen, Truth};
 
 use crate::sandbox::Sandbox;
 
+const ENTRY: &str = ".audit/tasks/a.json";
+
 /// A commit's id, tree, time and parents.
 type Commit = (Vec<u8>, Vec<u8>, i64, Vec<Vec<u8>>);
 
@@ -154,7 +156,7 @@ fn grafts_and_replace_refs_are_found_loose_and_packed() {
     assert_eq!(codes(&seen), [Code::Grafts]);
     assert_eq!(seen.findings[0].actual, Some(serde_json::json!([facts.hex(0)])));
     fs::remove_file(sandbox.path(".git/info/grafts")).unwrap();
-    for object in [facts.hex(2), "main^{tree}".to_owned(), "main:.audit/tasks/a.json".to_owned()] {
+    for object in [facts.hex(2), "main^{tree}".to_owned(), format!("main:{ENTRY}")] {
         let object = sandbox.git(&["rev-parse", &object]).trim().to_owned();
         let other = sandbox.git(&["cat-file", "-t", &object]);
         let other = match other.trim() {
@@ -278,4 +280,18 @@ fn a_sha_256_repository_is_looked_at_as_well() {
     sandbox.write(".git/info/grafts", format!("{}\n", facts.hex(1)));
     sandbox.write(".git/shallow", format!("{}\n", facts.hex(1)));
     assert_eq!(codes(&facts.look(&sandbox)), [Code::Shallow, Code::Grafts]);
+}
+
+#[test]
+fn verify_is_inconclusive_where_git_is_told_to_see_something_else() {
+    let (sandbox, facts) = ledger();
+    sandbox.git(&["replace", &facts.hex(2), &facts.hex(1)]);
+    sandbox.git(&[
+        "replace",
+        sandbox.git(&["rev-parse", &format!("main:{ENTRY}")]).trim(),
+        sandbox.git(&["rev-parse", "main:.audit/config.toml"]).trim(),
+    ]);
+    let answer = sandbox.audit(&["verify", "--json"]).exits(4).json();
+    assert_eq!(answer["finding_counts"]["replaced"], 2);
+    assert_eq!(answer["verdict"], "inconclusive");
 }
