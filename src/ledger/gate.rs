@@ -15,8 +15,9 @@ const MAX_SYMBOLIC_DEPTH: usize = 5;
 
 /// A repository, and the ledger's branch in it.
 pub struct Gate {
-    repository: Repository,
-    settings: Settings,
+    pub(super) repository: Repository,
+    pub(super) settings: Settings,
+    pub(super) place: Place,
     branch: Branch,
 }
 
@@ -53,7 +54,7 @@ impl Gate {
             return Err(Error::LedgerElsewhere { found, asked });
         }
         let branch = known.or(asked).map_or_else(|| Branch::named(locate::DEFAULT_BRANCH, false), Ok)?;
-        Ok(Self { repository: opened.main, settings, branch })
+        Ok(Self { repository: opened.main, settings, place: place.clone(), branch })
     }
 
     /// The branch's short name.

@@ -10,6 +10,7 @@
 //!   this clone keeps
 //! - [`view`]: what git is told to see on this machine · [`checkout`]: working trees and indexes
 //! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree
+//! - [`signatures`]: whether a commit's signature is good · [`policies`]: whether it must have one
 //! - [`guard`]: what a push may do to a ledger
 //!
 //! What is read here may have been made by somebody who wants it to be believed. So nothing is taken from a place that
@@ -33,6 +34,7 @@ pub mod leaves;
 pub mod log;
 pub mod object;
 pub mod pin;
+pub mod policies;
 pub mod report;
 mod run;
 pub mod signatures;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::sandbox::{Run, Sandbox, run};
 
 /// A clone with a ledger on `main`, and the server that it pushes to, which has its first entries already.
-struct Server {
-    sandbox: Sandbox,
+pub struct Server {
+    pub sandbox: Sandbox,
 }
 
 const ENTRY: &str = ".audit/tasks/a.json";
@@ -19,7 +19,7 @@ impl Server {
         Self::of(Sandbox::with_ledger())
     }
 
-    fn of(sandbox: Sandbox) -> Self {
+    pub fn of(sandbox: Sandbox) -> Self {
         let server = Self { sandbox };
         server.sandbox.git(&[
             "init",
@@ -49,8 +49,14 @@ impl Server {
         run(self.sandbox.audit_command(arguments).current_dir(self.path("")))
     }
 
-    fn push(&self, arguments: &[&str]) -> Run {
+    pub fn push(&self, arguments: &[&str]) -> Run {
         self.sandbox.try_git(&[&["push", "origin"], arguments].concat())
+    }
+
+    /// Runs git on the server, which must succeed.
+    #[track_caller]
+    pub fn git(&self, arguments: &[&str]) -> String {
+        run(self.sandbox.command("git").args(arguments).current_dir(self.path(""))).exits(0).stdout
     }
 
     fn tip(&self, name: &str) -> String {
@@ -64,7 +70,7 @@ impl Server {
 
     /// Pushes, which must be refused by this rule and leave everything as it was.
     #[track_caller]
-    fn refuses(&self, arguments: &[&str], rule: &str) -> Run {
+    pub fn refuses(&self, arguments: &[&str], rule: &str) -> Run {
         let before = self.refs();
         let done = self.push(arguments);
         assert_ne!(done.code, 0, "{}", done.stderr);
@@ -73,15 +79,15 @@ impl Server {
     }
 
     fn refs(&self) -> String {
-        run(self.sandbox.command("git").args(["for-each-ref"]).current_dir(self.path(""))).stdout
+        self.git(&["for-each-ref"])
     }
 
     /// Takes back what was not pushed.
-    fn reset(&self) {
+    pub fn reset(&self) {
         self.sandbox.git(&["reset", "--quiet", "--hard", "origin/main"]);
     }
 
-    fn commit_all(&self) {
+    pub fn commit_all(&self) {
         self.sandbox.git(&["add", "--all"]);
         self.sandbox.commit("change");
     }
@@ -186,7 +192,7 @@ fn other_branches_pass_whatever_they_hold() {
 fn a_symbolic_ref_to_the_branch_is_the_branch() {
     let server = Server::new();
     let alias = ["symbolic-ref", "refs/heads/alias", "refs/heads/main"];
-    run(server.sandbox.command("git").args(alias).current_dir(server.path(""))).exits(0);
+    server.git(&alias);
     server.sandbox.git(&["reset", "--quiet", "--hard", "main~1"]);
     server.refuses(&["--force", "main:alias"], "force-push");
 }
@@ -195,12 +201,7 @@ fn a_symbolic_ref_to_the_branch_is_the_branch() {
 fn a_name_in_other_letters_is_the_branch_where_the_file_system_says_so() {
     let server = Server::new();
     server.push(&["main:Main"]).exits(0);
-    run(server
-        .sandbox
-        .command("git")
-        .args(["config", "core.ignoreCase", "true"])
-        .current_dir(server.path("")))
-    .exits(0);
+    server.git(&["config", "core.ignoreCase", "true"]);
     server.refuses(&["main:MAIN"], "other-case");
 }
 

@@ -21,6 +21,7 @@ mod damage;
 mod docs;
 mod faults;
 mod guard;
+mod guard_signing;
 mod hook;
 mod hook_install;
 mod import;

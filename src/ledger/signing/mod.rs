@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use git2::ObjectFormat;
 
-use super::Ledger;
 use super::commit;
+use super::gate::Gate;
+use super::{Ledger, state_directory};
 use crate::entry::text::{truncate, visible};
 use crate::error::{Error, Result};
 
@@ -83,6 +84,22 @@ impl Ledger {
         let format = tools.format()?;
         let limit = self.signing_limit.get().max(AT_LEAST);
         Ok(Some(Signer { tools, format, header, limit, prepared: OnceCell::new() }))
+    }
+}
+
+impl Gate {
+    /// The programs that check signatures, as the configuration of this repository names them.
+    pub fn signing_tools(&self) -> SigningTools {
+        let top = self.repository.commondir();
+        SigningTools::of(&self.settings, &self.place, top, &state_directory(&self.repository))
+    }
+
+    /// Whether the configuration of this repository wants commits to be signed.
+    ///
+    /// # Errors
+    /// `audit.sign` is no word that is known.
+    pub fn is_signing_configured(&self) -> Result<bool> {
+        policy::is_configured(&self.settings)
     }
 }
 

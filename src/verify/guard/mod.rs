@@ -10,6 +10,8 @@ use super::timeline::{Bounds, Step, Timeline};
 use crate::error::{Error, Result};
 use crate::ledger::{Gate, ObjectId};
 
+mod signing;
+
 /// Of a push, most have a few commits; the processors are for whoever else pushes.
 const THREADS: usize = 2;
 
@@ -68,12 +70,20 @@ pub fn judge(asked: &Move<'_>) -> Result<Vec<Refusal>> {
     }
     let start = asked.old.map(|old| Ok::<_, Error>((old, Step::read(&store.open(), old)?))).transpose()?;
     let engine = Engine { store: &store, timeline: &timeline, start, is_partial: false, threads: THREADS };
-    engine.run(&mut findings, &mut |_| {});
-    let findings = findings.into_list().into_iter();
-    Ok(findings
-        .filter(|finding| finding.code.severity() >= Severity::Inconclusive)
-        .map(Refusal::from)
-        .collect())
+    let checked = engine.run(&mut findings, &mut |_| {});
+    let start = engine.start.as_ref().map(|(_, step)| step);
+    let against = findings.into_list().into_iter();
+    let against = against.filter(|finding| finding.code.severity() >= Severity::Inconclusive);
+    let refusals: Vec<_> = against.map(Refusal::from).collect();
+    // What is refused anyway is not worth waiting for the programs that check signatures.
+    if !refusals.is_empty() {
+        return Ok(refusals);
+    }
+    signing::judge(
+        asked.gate,
+        &store,
+        &signing::Commits { timeline: &timeline, start, latest: &checked.latest },
+    )
 }
 
 /// The new history does not go on from the old one.
