@@ -132,6 +132,8 @@ pub(super) fn surrounding_task() -> Option<(String, PathBuf)> {
 /// Where the ssh-agent listens.
 pub(super) fn agent_socket() -> Option<PathBuf> {
     env::var_os("SSH_AUTH_SOCK").map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
 /// Directories of objects that came with a push and are not the repository's yet, as git tells the hook that judges it.
 pub(super) fn incoming_objects() -> Vec<PathBuf> {
     let named = ["GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY"].into_iter().filter_map(env::var_os);

@@ -4,12 +4,10 @@
 //! - [`object`]: commits and trees out of their bytes · [`timeline`]: the commits in the ledger's order
 //! - [`changes`]: what a commit changed · [`history`], [`entries`]: the rules, of a commit and of an entry
 //! - [`engine`]: all commits, on all processors
-//! - [`signatures`]: whether a commit's signature is good
 //! - [`run`]: layer by layer, to the report · [`signed`], [`witnessed`]: the layers of signatures and checkpoints
 //! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree, checkpoints, proofs · [`checkpoints`]: those that
 //!   this clone keeps
 //! - [`view`]: what git is told to see on this machine · [`checkout`]: working trees and indexes
-//! - [`pin`]: what this clone has verified before · [`log`]: the Merkle tree
 //! - [`signatures`]: whether a commit's signature is good · [`policies`]: whether it must have one
 //! - [`guard`]: what a push may do to a ledger
 //!
@@ -23,8 +21,8 @@ use report::{Layer, Report};
 use run::Run;
 
 pub mod changes;
-pub mod checkpoints;
 pub mod checkout;
+pub mod checkpoints;
 pub mod engine;
 pub mod entries;
 pub mod findings;
@@ -40,6 +38,7 @@ mod run;
 pub mod signatures;
 mod signed;
 pub mod timeline;
+pub mod view;
 mod witnessed;
 
 /// Where a verification begins.
@@ -86,7 +85,6 @@ pub struct Progress {
 pub fn verify(ledger: &Ledger, options: &Options, watch: &mut dyn FnMut(Progress)) -> Result<Report> {
     let mut run = Run::begin(ledger, options)?;
     run.check(options, watch);
-    run.look_around();
     run.judge_pin();
     run.judge_signatures(options);
     run.judge_checkpoints(options)?;

@@ -64,7 +64,12 @@ impl<'o> Policies<'o> {
 
     fn line(&self, tree: ObjectId, name: &str) -> Option<Item> {
         let bytes = self.objects.read(tree, Kind::Tree).ok()?;
-        let lines = object::tree(&bytes, self.id_bytes).ok()?;
-        lines.iter().find(|(found, _)| *found == name.as_bytes()).map(|(_, item)| *item)
+        let lines = object::tree(&bytes, self.id_bytes, Some(ROOT)).ok()?;
+        lines.iter().find(|line| line.name == name.as_bytes()).and_then(object::Line::item)
     }
+}
+
+/// A policy that cannot be read may require it.
+pub fn is_required_at(policies: &mut Policies<'_>, top: ObjectId) -> bool {
+    policies.requires_signatures(top).unwrap_or(true)
 }

@@ -7,8 +7,8 @@ use super::findings::Findings;
 use super::log::merkle::{self, CompactRange};
 use super::pin::{Memory, Pin, Verified};
 use super::report::{Code, Finding, Layer, LayerStatus, Report, Severity, Verdict};
-use super::timeline::{Bounds, Step, read_step};
-use super::{Options, Progress, Since};
+use super::timeline::{Bounds, Step};
+use super::{Options, Progress, Since, checkout, view};
 use crate::error::{Error, Result};
 use crate::ledger::{Kind, Ledger, ObjectId};
 
@@ -235,7 +235,11 @@ impl<'l> Run<'l> {
     }
 
     /// What git sees, and the working trees.
-    pub fn judge_surroundings(&mut self) {}
+    pub fn judge_surroundings(&mut self) {
+        let view = view::check(self.ledger, &self.checked.steps, &mut self.findings);
+        let checkout = checkout::check(self.ledger, &mut self.findings);
+        self.states.extend([(Layer::View, view), (Layer::Checkout, checkout)]);
+    }
 
     pub fn report(mut self, options: &Options) -> Report {
         let range = self.range();
@@ -300,8 +304,7 @@ impl<'l> Run<'l> {
 impl Start {
     fn at(ledger: &Ledger, id: ObjectId, pin: Option<Pin>) -> Result<Self> {
         let objects = ledger.raw_objects().open();
-        let step = read_step(&objects, id, false);
-        let step = step.map_err(|finding| Error::Damaged(finding.message))?;
+        let step = Step::read(&objects, id)?;
         let committed_at = pin.as_ref().map_or(step.committed_at, |pin| pin.latest);
         let step = Step { committed_at, ..step };
         Ok(Self { step, pin })

@@ -3,13 +3,12 @@
 //! Only commits that touch the ledger count: whoever signs code on the same branch is nobody's business here.
 
 use super::object;
+use super::policies::{Policies, is_required_at};
 use super::report::{Code, Finding, Layer, LayerStatus};
 use super::run::Run;
 use super::signatures::{ALLOWED_SIGNERS, Outcome, Question, Signatures, Signers};
 use super::timeline::Step;
 use super::{Options, engine};
-use crate::ledger::layout::CONFIG;
-use crate::ledger::signing::is_required_by;
 use crate::ledger::{Kind, ObjectId, RawObjects};
 
 /// Commits whose signatures are checked together.
@@ -103,7 +102,7 @@ fn commits(
     objects: &RawObjects,
     id_bytes: usize,
 ) -> Vec<Commit> {
-    let mut policies = Policies { objects, id_bytes, known: std::collections::HashMap::new() };
+    let mut policies = Policies::new(objects, id_bytes);
     let tree_of = |parent: ObjectId, older: Option<&Step>| {
         let known = [older, start].into_iter().flatten().find(|step| step.id == parent).map(|step| step.tree);
         known.or_else(|| {
@@ -116,33 +115,10 @@ fn commits(
         let step = &checked.steps[*place];
         let older = place.checked_sub(1).map(|older| &checked.steps[older]);
         let is_due = is_any_due
-            && step
-                .parents
-                .iter()
-                .any(|parent| tree_of(*parent, older).is_some_and(|tree| policies.require(tree)));
+            && step.parents.iter().any(|parent| {
+                tree_of(*parent, older).is_some_and(|tree| is_required_at(&mut policies, tree))
+            });
         Commit { place: *place, id: step.id, is_signed: step.is_signed, is_due }
     };
     checked.touching.iter().map(commit).collect()
-}
-
-/// What the ledger's own policy says at one commit or another; each version of it is read once.
-struct Policies<'o> {
-    objects: &'o RawObjects,
-    id_bytes: usize,
-    known: std::collections::HashMap<ObjectId, bool>,
-}
-
-impl Policies<'_> {
-    /// Whether what follows this tree has to be signed. A policy that cannot be read does not loosen anything: nothing
-    /// could be recorded under it.
-    fn require(&mut self, tree: ObjectId) -> bool {
-        let Some(file) = engine::item(self.objects, self.id_bytes, tree, CONFIG) else { return false };
-        if let Some(known) = self.known.get(&file.id) {
-            return *known;
-        }
-        let bytes = self.objects.read(file.id, Kind::Blob).unwrap_or_default();
-        let requires = is_required_by(&String::from_utf8_lossy(&bytes)).unwrap_or(true);
-        self.known.insert(file.id, requires);
-        requires
-    }
 }

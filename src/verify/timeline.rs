@@ -216,8 +216,7 @@ impl Step {
     /// # Errors
     /// It cannot be read.
     pub fn read(objects: &RawObjects, id: ObjectId) -> Result<Self, Error> {
-        let read = read_step(objects, id, false);
-        read.map(|on_the_way| on_the_way.step).map_err(|finding| Error::Damaged(finding.message))
+        read_step(objects, id, false).map_err(|finding| Error::Damaged(finding.message))
     }
 }
 

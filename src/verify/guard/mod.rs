@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::findings::Findings;
 use super::report::{Finding, Severity};
 use super::timeline::{Bounds, Step, Timeline};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::{Gate, ObjectId};
 
 mod signing;
@@ -60,18 +60,22 @@ pub struct Move<'m> {
 /// The commit that the branch is at cannot be read.
 pub fn judge(asked: &Move<'_>) -> Result<Vec<Refusal>> {
     let store = asked.gate.raw_objects(asked.incoming);
-    let mut findings = Findings::default();
+    let objects = store.open();
     let shallow = HashSet::new();
     let bounds = Bounds { tip: asked.new, start: asked.old, shallow: &shallow };
-    let timeline = Timeline::read(&store.open(), &bounds, &mut findings);
+    let mut findings = Findings::default();
+    let mut is_merged_in = false;
+    let timeline = Timeline::read(&objects, &bounds, &mut findings, &mut |steps| {
+        is_merged_in |= steps.iter().any(|step| asked.old.is_some_and(|old| step.parents.contains(&old)));
+    });
     // What cannot be read may be what leads there.
     if let Some(old) = asked.old.filter(|_| !timeline.has_met_start && findings.counts().is_empty()) {
-        return Ok(vec![off_the_line(&timeline, old, asked)]);
+        return Ok(vec![off_the_line(is_merged_in, old, asked)]);
     }
-    let start = asked.old.map(|old| Ok::<_, Error>((old, Step::read(&store.open(), old)?))).transpose()?;
-    let engine = Engine { store: &store, timeline: &timeline, start, is_partial: false, threads: THREADS };
+    let start = asked.old.map(|old| Step::read(&objects, old)).transpose()?;
+    let engine = Engine { store: &store, bounds, start, is_partial: false, threads: THREADS };
+    let mut findings = Findings::default();
     let checked = engine.run(&mut findings, &mut |_| {});
-    let start = engine.start.as_ref().map(|(_, step)| step);
     let against = findings.into_list().into_iter();
     let against = against.filter(|finding| finding.code.severity() >= Severity::Inconclusive);
     let refusals: Vec<_> = against.map(Refusal::from).collect();
@@ -79,18 +83,13 @@ pub fn judge(asked: &Move<'_>) -> Result<Vec<Refusal>> {
     if !refusals.is_empty() {
         return Ok(refusals);
     }
-    signing::judge(
-        asked.gate,
-        &store,
-        &signing::Commits { timeline: &timeline, start, latest: &checked.latest },
-    )
+    signing::judge(asked.gate, &store, &signing::Commits { start: engine.start.as_ref(), checked: &checked })
 }
 
 /// The new history does not go on from the old one.
-fn off_the_line(timeline: &Timeline, old: ObjectId, asked: &Move<'_>) -> Refusal {
-    let is_inside = timeline.steps.iter().any(|step| step.parents.contains(&old));
+fn off_the_line(is_merged_in: bool, old: ObjectId, asked: &Move<'_>) -> Refusal {
     let branch = asked.gate.name();
-    let refusal = if is_inside {
+    let refusal = if is_merged_in {
         let message = format!(
             "what `{branch}` has now would come after what is pushed: it is merged into it, not the other way round"
         );

@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
-use super::super::policies::Policies;
+use super::super::engine::Checked;
+use super::super::policies::{Policies, is_required_at};
 use super::super::report::Code;
 use super::super::signatures::{Outcome, Question, Signatures, Signers};
-use super::super::timeline::{Step, Timeline};
+use super::super::timeline::Step;
 use super::Refusal;
 use crate::error::Result;
 use crate::ledger::layout::CONFIG;
@@ -22,11 +23,10 @@ const SIGNERS: &str = "allowed_signers";
 
 /// What is pushed.
 pub(super) struct Commits<'c> {
-    pub timeline: &'c Timeline,
     /// Where the branch is.
     pub start: Option<&'c Step>,
-    /// Of each commit, the latest time that it or anything before it was committed at.
-    pub latest: &'c [i64],
+    /// The commits after it.
+    pub checked: &'c Checked,
 }
 
 /// A commit that has to be signed, and the time at which its key must have been valid.
@@ -46,7 +46,7 @@ pub(super) fn judge(gate: &Gate, store: &RawStore, commits: &Commits<'_>) -> Res
     if bound.is_empty() {
         return Ok(refusals);
     }
-    let trusted = commits.start.or_else(|| commits.timeline.steps.last().filter(|_| !is_configured));
+    let trusted = commits.start.or_else(|| commits.checked.steps.last().filter(|_| !is_configured));
     let in_ledger = trusted.and_then(|step| policies.content(step.tree, SIGNERS));
     let tools = gate.signing_tools();
     let signers = Signers::of(&tools, in_ledger);
@@ -78,11 +78,11 @@ impl Commits<'_> {
         policies: &mut Policies<'_>,
         refusals: &mut Vec<Refusal>,
     ) -> Vec<(ObjectId, i64)> {
-        let known = self.start.into_iter().chain(&self.timeline.steps);
+        let known = self.start.into_iter().chain(&self.checked.steps);
         let trees: HashMap<_, _> = known.map(|step| (step.id, step.tree)).collect();
         let always = is_configured || self.start.is_some_and(|step| is_required_at(policies, step.tree));
         let mut bound = Vec::new();
-        for (step, verify_at) in self.timeline.steps.iter().zip(self.latest) {
+        for (step, verify_at) in self.checked.steps.iter().zip(&self.checked.latest) {
             let before: Vec<_> =
                 step.parents.iter().filter_map(|parent| trees.get(parent).copied()).collect();
             let first = before.first().copied();
@@ -98,11 +98,6 @@ impl Commits<'_> {
         }
         bound
     }
-}
-
-/// A policy that cannot be read may require it.
-fn is_required_at(policies: &mut Policies<'_>, top: ObjectId) -> bool {
-    policies.requires_signatures(top).unwrap_or(true)
 }
 
 impl Bound {

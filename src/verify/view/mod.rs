@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::findings::Findings;
 use super::report::{Finding, LayerStatus};
-use super::timeline::{Step, Timeline};
+use super::timeline::Step;
 use crate::ledger::{Kind, Ledger, ObjectId};
 
 mod commit_graph;
@@ -80,18 +80,18 @@ pub struct Seen {
 }
 
 /// The layer: what git is told of these commits, and of what is in them.
-pub fn check(ledger: &Ledger, timeline: &Timeline, findings: &mut Findings) -> LayerStatus {
+pub fn check(ledger: &Ledger, steps: &[Step], findings: &mut Findings) -> LayerStatus {
     let store = ledger.raw_objects();
     let objects = store.open();
     let (common, id_size) = (ledger.common_directory(), store.id_bytes());
     let replaced = replacements(common, id_size).into_iter().map(|(id, _)| id).collect();
-    let ours = ours::among(replaced, timeline, &objects, id_size);
+    let ours = ours::among(replaced, steps, &objects, id_size);
     let is_here =
         |id: &[u8]| ObjectId::from_bytes(id).is_some_and(|id| objects.read(id, Kind::Commit).is_ok());
     let seen = look(&Truth {
         common,
         id_size,
-        commits: &timeline.steps.iter().map(CommitFacts::of).collect::<Vec<_>>(),
+        commits: &steps.iter().map(CommitFacts::of).collect::<Vec<_>>(),
         is_ours: &|id| ours.contains(id),
         is_here: &is_here,
     });
