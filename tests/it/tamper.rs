@@ -175,7 +175,7 @@ impl Ledger {
     #[track_caller]
     pub fn feed(&self, arguments: &[&str], input: &[u8]) -> String {
         let mut git = self.sandbox.command("git");
-        git.args(["-c", "core.fsync=none"]).args(arguments);
+        git.args(["-c", "core.fsync=none", "-c", "fastimport.unpackLimit=1"]).args(arguments);
         let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         let done = child.wait_with_output().unwrap();
@@ -228,10 +228,14 @@ impl Ledger {
         self.tip = Some(id);
     }
 
-    /// The file of a loose object.
+    /// The file of an object. All of them are loose from now on.
     pub fn loose(&mut self, name: &str) -> PathBuf {
         let id = self.id(name);
-        self.sandbox.path(&format!(".git/objects/{}/{}", &id[..2], &id[2..]))
+        let path = self.sandbox.path(&format!(".git/objects/{}/{}", &id[..2], &id[2..]));
+        if !path.exists() {
+            self.sandbox.unpack();
+        }
+        path
     }
 
     /// Runs `git audit verify --json` with these flags, within bounds.
