@@ -66,4 +66,5 @@ mod verify_pin;
 mod verify_places;
 mod verify_properties;
 mod verify_view;
+mod verify_since;
 mod writers;

@@ -258,7 +258,11 @@ proptest! {
         }
         let listed: Vec<_> = honest.sandbox.logged(&["--reverse"]);
         let mut ledger = Ledger::in_repository(honest.sandbox);
+        let since = ledger.verify_with(&["--since", "pin"]).exits(0);
         let report = ledger.verify().exits(0);
+        for key in ["entries", "merkle_root", "head"] {
+            prop_assert_eq!(&since.answer[key], &report.answer[key], "{}: {:?}", key, &deeds);
+        }
         let named = report.codes();
         prop_assert!(named.is_empty() || named == ["config-changed"], "{deeds:?}: {:#}", report.answer);
         prop_assert_eq!(&report.answer["entries"], &json!(listed.len()));
