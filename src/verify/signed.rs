@@ -3,7 +3,7 @@
 //! Only commits that touch the ledger count: whoever signs code on the same branch is nobody's business here.
 
 use super::object;
-use super::policies::{Policies, is_required_at};
+use super::policies::Policies;
 use super::report::{Code, Finding, Layer, LayerStatus};
 use super::run::Run;
 use super::signatures::{ALLOWED_SIGNERS, Outcome, Question, Signatures, Signers};
@@ -13,6 +13,9 @@ use crate::ledger::{Kind, ObjectId, RawObjects};
 
 /// Commits whose signatures are checked together.
 const AT_ONCE: usize = 256;
+
+/// The policy file, below `.audit`.
+const POLICY: &str = "config.toml";
 
 /// A commit of the ledger's.
 struct Commit {
@@ -115,10 +118,17 @@ fn commits(
         let step = &checked.steps[*place];
         let older = place.checked_sub(1).map(|older| &checked.steps[older]);
         let is_due = is_any_due
-            && step.parents.iter().any(|parent| {
-                tree_of(*parent, older).is_some_and(|tree| is_required_at(&mut policies, tree))
-            });
+            && step
+                .parents
+                .iter()
+                .any(|parent| tree_of(*parent, older).is_some_and(|tree| is_due_after(&mut policies, tree)));
         Commit { place: *place, id: step.id, is_signed: step.is_signed, is_due }
     };
     checked.touching.iter().map(commit).collect()
+}
+
+/// Under a policy that says nothing which can be understood, nothing could be recorded without the rules being passed
+/// over. One that is not here at all is a finding of its own.
+fn is_due_after(policies: &mut Policies<'_>, tree: ObjectId) -> bool {
+    policies.requires_signatures(tree).unwrap_or_else(|_| policies.content(tree, POLICY).is_some())
 }

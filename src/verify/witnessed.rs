@@ -6,16 +6,18 @@ use super::log::merkle::Hash;
 use super::report::{Code, Finding, Layer, LayerStatus};
 use super::run::Run;
 use super::{Options, Since};
-use crate::error::Result;
 
 impl Run<'_> {
     /// Judges the checkpoints that this clone keeps, and the one that is held against the ledger.
-    ///
-    /// # Errors
-    /// Those that are kept cannot be read.
-    pub fn judge_checkpoints(&mut self, options: &Options) -> Result<()> {
+    pub fn judge_checkpoints(&mut self, options: &Options) {
         let checkpoints = Checkpoints::of(self.ledger);
-        let (kept, strange) = checkpoints.all()?;
+        let (kept, strange) = match checkpoints.all() {
+            Ok(all) => all,
+            Err(error) => {
+                self.states.insert(Layer::Checkpoints, LayerStatus::NotChecked(error.to_string()));
+                return;
+            }
+        };
         strange.into_iter().for_each(|finding| self.findings.add(finding));
         let kept = kept.into_iter().map(|one| (one.path.display().to_string(), one.checkpoint));
         let given = match &options.since {
@@ -49,7 +51,6 @@ impl Run<'_> {
             }
         };
         self.states.insert(Layer::Checkpoints, state);
-        Ok(())
     }
 
     fn judge_signers(&mut self, checkpoints: &[&(String, Checkpoint)], options: &Options) -> LayerStatus {

@@ -65,6 +65,6 @@ mod verify_objects;
 mod verify_pin;
 mod verify_places;
 mod verify_properties;
-mod verify_view;
 mod verify_since;
+mod verify_view;
 mod writers;

@@ -76,9 +76,8 @@ fn a_change_behind_a_graft_a_forged_shallow_or_a_replace_ref_is_found() {
         (|ledger| graft(ledger, "audit", "audit~3"), Code::Grafts),
         (
             |ledger| {
-                _ = ledger
-                    .sandbox
-                    .write(".git/shallow", format!("{}\n", ledger.sandbox.git(&["rev-parse", "audit"])))
+                let tip = ledger.sandbox.git(&["rev-parse", "audit"]);
+                ledger.sandbox.write(".git/shallow", format!("{}\n", tip.trim_end()));
             },
             Code::Shallow,
         ),
