@@ -9,7 +9,6 @@
 //!   · [`publish`]: moving the branch and every working tree that shows it
 //!   · [`branch_file`]: the move itself · [`lock`]: waiting
 //! - [`signing`]: commits signed by the user's own programs
-//! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`intents`]: what a crash leaves
 //! - [`checkout`], [`worktree_file`]: those working trees and their indexes · [`shown`]: what they hold · [`intents`]: what a
 //!   crash leaves
 //! - [`state`]: the directory of everything local · [`spool`]: what waits for better times · [`packing`]: fewer and smaller packs

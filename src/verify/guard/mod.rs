@@ -78,7 +78,11 @@ pub fn judge(asked: &Move<'_>) -> Result<Vec<Refusal>> {
     let checked = engine.run(&mut findings, &mut |_| {});
     let against = findings.into_list().into_iter();
     let against = against.filter(|finding| finding.code.severity() >= Severity::Inconclusive);
-    let refusals: Vec<_> = against.map(Refusal::from).collect();
+    let mut refusals: Vec<_> = against.map(Refusal::from).collect();
+    // Whatever could not be read before can be now, and still does not lead there.
+    if asked.old.is_some() && !checked.timeline.has_met_start && refusals.is_empty() {
+        refusals.push(Refusal::new("force-push", "the push does not lead back to what is here"));
+    }
     // What is refused anyway is not worth waiting for the programs that check signatures.
     if !refusals.is_empty() {
         return Ok(refusals);
