@@ -237,7 +237,11 @@ impl<'l> Run<'l> {
     /// What git sees, and the working trees.
     pub fn judge_surroundings(&mut self) {
         let view = view::check(self.ledger, &self.checked.steps, &mut self.findings);
-        let checkout = checkout::check(self.ledger, &mut self.findings);
+        let checkout = match self.start {
+            // Every file of the working tree would be read, to look at a few commits.
+            Some(_) => LayerStatus::NotChecked("only what is new was looked at".to_owned()),
+            None => checkout::check(self.ledger, &mut self.findings),
+        };
         self.states.extend([(Layer::View, view), (Layer::Checkout, checkout)]);
     }
 
