@@ -56,7 +56,7 @@ const CASES: [(Code, fn() -> Ledger); 37] = [
 /// The codes whose cases are with the tests of their subject, and the file that has them.
 const ELSEWHERE: [(&str, &[Code]); 3] = [
     (
-        "signing.rs",
+        "signatures.rs",
         &[
             Code::SignatureBad,
             Code::SignerUnknown,

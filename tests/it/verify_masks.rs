@@ -48,7 +48,9 @@ fn clone_with(flags: &[&str]) -> Ledger {
     let url = format!("file://{}", origin.sandbox.path("").display());
     let clone = Sandbox::empty();
     clone.git(&[&["clone", "--quiet", "--branch", "audit"], flags, &[&url, ".git"]].concat());
-    Ledger::in_repository(clone)
+    let ledger = Ledger::in_repository(clone);
+    ledger.pin_branch();
+    ledger
 }
 
 /// A ledger in which an entry was changed by a commit in the middle.

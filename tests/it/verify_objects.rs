@@ -153,6 +153,35 @@ fn a_message_that_git_is_told_to_read_otherwise_is_found() {
     ledger.verify().finds(&[Code::TrailerForged]);
 }
 
+/// Whatever is odd at the top of the tree, what is in the ledger's directory is not overlooked.
+#[test]
+fn an_edited_entry_under_an_odd_top_is_not_overlooked() {
+    for odd in 0..7 {
+        let mut ledger = Ledger::of(&["one", "two"]);
+        let [config, two, old] =
+            ["config.toml", "tasks/two.json", ""].map(|path| ledger.id(&format!("audit:.audit/{path}")));
+        let edited = ledger.object("blob", task_with("one", json!({"title": "it went well"})).bytes);
+        let tasks = ledger.tree(&[("100644", "one.json", &edited), ("100644", "two.json", &two)]);
+        let audit = ledger.tree(&[("100644", "config.toml", &config), ("40000", "tasks", &tasks)]);
+        let (new, old) = (("40000", ".audit", audit.as_str()), ("40000", ".audit", old.as_str()));
+        let names = match odd {
+            0 => vec![old, new],
+            1 => vec![new, old],
+            2 => vec![("040000", ".audit", audit.as_str())],
+            3 => vec![("100644", ".audit", audit.as_str())],
+            4 => vec![("100644", ".audit", two.as_str()), new],
+            5 => vec![("100644", "z", two.as_str()), new],
+            _ => vec![("40000", "", audit.as_str()), new],
+        };
+        let top = ledger.tree(&names);
+        ledger.commit("a word").end();
+        replace_line(&mut ledger, "tree ", &top);
+        let tip = ledger.id("refs/heads/audit");
+        let report = ledger.verify().exits(3);
+        assert_eq!(report.answer["first_bad_commit"], tip.as_str(), "{odd}: {:#}", report.answer);
+    }
+}
+
 #[test]
 fn code_of_old_repositories_has_modes_that_git_no_longer_writes() {
     let mut ledger = Ledger::of(&[]);

@@ -1,6 +1,7 @@
 //! Where a ledger may be: bare, detached, in a linked worktree, with other hashes, with objects of another repository.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use git_audit::verify::report::Code;
 use serde_json::json;
@@ -117,6 +118,50 @@ fn a_repository_that_may_not_be_written_is_verified() {
     let report = ledger.verify();
     assert!(report.codes().is_empty(), "{:#}", report.answer);
     report.exits(0);
+}
+
+/// Fails the test unless each of these verifications, beside `meanwhile`, finds nothing.
+fn finds_nothing_beside(ledger: &mut Ledger, mut meanwhile: impl FnMut(&Sandbox) + Send) {
+    ledger.build();
+    let sandbox = &ledger.sandbox;
+    let is_done = AtomicBool::new(false);
+    let reports: Vec<_> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            meanwhile(sandbox);
+            is_done.store(true, Ordering::Relaxed);
+        });
+        let more = || !is_done.load(Ordering::Relaxed);
+        std::iter::from_fn(|| more().then(|| verify_in(sandbox, &sandbox.path(""), &[]))).collect()
+    });
+    for report in reports {
+        report.finds(&[]);
+    }
+    ledger.verify().finds(&[]);
+}
+
+#[test]
+fn a_verification_beside_writers_finds_no_fault() {
+    for checked_out in [true, false] {
+        let sandbox = if checked_out { Sandbox::with_ledger() } else { Sandbox::beside_code() };
+        sandbox.record("first", &[]);
+        finds_nothing_beside(&mut Ledger::in_repository(sandbox), |sandbox| {
+            for number in 0..30 {
+                sandbox.record(&format!("t-{number}"), &[]);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_verification_beside_packing_finds_no_fault() {
+    let tasks: Vec<_> = (0..300).map(|number| format!("t-{number}")).collect();
+    let tasks: Vec<_> = tasks.iter().map(String::as_str).collect();
+    finds_nothing_beside(&mut Ledger::of(&tasks), |sandbox| {
+        // Each time another pack takes the place of the one before.
+        for depth in ["1", "2", "3", "4", "5", "6"] {
+            sandbox.git(&["repack", "-q", "-a", "-d", "-f", "--depth", depth]);
+        }
+    });
 }
 
 #[test]
