@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::findings::Findings;
 use super::object::{self, Item, Line};
 use super::report::{Code, Finding};
-use super::timeline::{malformed, of_object};
+use super::timeline::{malformed, of_content};
 use crate::ledger::layout::ROOT;
 use crate::ledger::{Kind, ObjectId, RawObjects};
 
@@ -50,6 +50,8 @@ pub struct Comparison<'o> {
     id_bytes: usize,
     commit: ObjectId,
     findings: &'o mut Findings,
+    /// What is missing may have been left out by a partial clone.
+    is_partial: bool,
     is_merge: bool,
     changes: Vec<Change>,
     looked_at: usize,
@@ -77,11 +79,17 @@ impl<'o> Comparison<'o> {
             id_bytes,
             commit,
             findings,
+            is_partial: false,
             is_merge: false,
             changes: Vec::new(),
             looked_at: 0,
             outside: 0,
         }
+    }
+
+    /// As it is, in a partial clone, which may have left out what is missing.
+    pub fn partial(self, is_partial: bool) -> Self {
+        Self { is_partial, ..self }
     }
 
     /// What is not in the tree `after` as it was in `before`, the tree of each parent. Of a merge, nothing outside the
@@ -143,7 +151,7 @@ impl<'o> Comparison<'o> {
     fn read(&mut self, path: &str, id: Option<ObjectId>) -> Result<Rc<Vec<u8>>, Unreadable> {
         let Some(id) = id else { return Ok(Rc::default()) };
         let read = self.objects.read(id, Kind::Tree);
-        read.map_err(|fault| self.unreadable(of_object(Kind::Tree, id, &fault), path))
+        read.map_err(|fault| self.unreadable(of_content(Kind::Tree, id, &fault, self.is_partial), path))
     }
 
     fn lines<'t>(

@@ -17,10 +17,10 @@ use super::history::{Addition, Room, Visit};
 use super::log::merkle::{self, Hash};
 use super::object::{self, Item};
 use super::report::{Code, Finding};
-use super::timeline::{Bounds, Step, Timeline, of_object, read_step};
+use super::timeline::{Bounds, Step, Timeline, of_content, read_step};
 use crate::entry::TaskId;
 use crate::ledger::layout::{CONFIG, ROOT, SHARDS, TASKS, flat_path, sharded_path, task_id_of};
-use crate::ledger::{Fault, Kind, ObjectId, RawObjects, RawStore, flat_limit_of};
+use crate::ledger::{Kind, ObjectId, RawObjects, RawStore, flat_limit_of};
 
 /// A clock may be behind another by so much.
 const SKEW_SECONDS: i64 = 300;
@@ -365,7 +365,8 @@ impl Worker<'_> {
         let before = step.parents.iter().map(|parent| self.tree_of(*parent)).collect::<Option<Vec<_>>>()?;
         let id_bytes = self.engine.store.id_bytes();
         let findings = self.stretch.findings.at(self.place);
-        let comparison = Comparison::new(self.objects, id_bytes, step.id, findings);
+        let comparison =
+            Comparison::new(self.objects, id_bytes, step.id, findings).partial(self.engine.is_partial);
         Some((comparison.of(&before, step.tree).ok()?, before))
     }
 
@@ -378,19 +379,9 @@ impl Worker<'_> {
     fn blob(&mut self, commit: ObjectId, path: &str, id: ObjectId) -> Option<std::rc::Rc<Vec<u8>>> {
         match self.objects.read(id, Kind::Blob) {
             Ok(bytes) => Some(bytes),
-            Err(Fault::Missing) if self.engine.is_partial => {
-                let message = "the partial clone does not hold the content";
-                self.stretch
-                    .findings
-                    .at(self.place)
-                    .add(Finding::new(Code::ObjectAbsent, message).commit(commit).path(path));
-                None
-            }
             Err(fault) => {
-                self.stretch
-                    .findings
-                    .at(self.place)
-                    .add(of_object(Kind::Blob, id, &fault).commit(commit).path(path));
+                let finding = of_content(Kind::Blob, id, &fault, self.engine.is_partial);
+                self.stretch.findings.at(self.place).add(finding.commit(commit).path(path));
                 None
             }
         }

@@ -232,6 +232,15 @@ pub fn of_object(kind: Kind, id: ObjectId, fault: &Fault) -> Finding {
     about(finding, kind, id)
 }
 
+/// As [`of_object`], of a tree or a blob: a partial clone may have left it out.
+pub fn of_content(kind: Kind, id: ObjectId, fault: &Fault, is_partial: bool) -> Finding {
+    if is_partial && *fault == Fault::Missing {
+        let message = format!("the partial clone does not hold {} {id}", kind.as_str());
+        return about(Finding::new(Code::ObjectAbsent, message), kind, id);
+    }
+    of_object(kind, id, fault)
+}
+
 /// What is to be said of an object that is not in the shape of its kind.
 pub fn malformed(kind: Kind, id: ObjectId, why: &str) -> Finding {
     let finding = Finding::new(Code::ObjectMalformed, format!("{} {id}: {why}", kind.as_str()));
