@@ -143,6 +143,9 @@ impl Report<'_> {
                 bar.suspend(|| messages.note(&format!("began a ledger on branch {branch}")));
             }
             ImportProgress::Warning(error) => bar.suspend(|| messages.warning(&error.to_string())),
+            ImportProgress::SupersedesUnknown(unknown) => {
+                bar.suspend(|| messages.supersedes_unknown(unknown));
+            }
             ImportProgress::StaleLock(path) => bar.suspend(|| messages.stale_lock(path)),
         }
     }

@@ -50,6 +50,7 @@ impl<'s> Report<'s> {
                 let text = "which an interrupted run had left in the working tree";
                 self.messages.note(&format!("also recorded {task_id}, {text}"));
             }
+            Progress::SupersedesUnknown(unknown) => self.messages.supersedes_unknown(unknown),
             Progress::Redacted(origin, found) => self.messages.redacted(origin, found),
             Progress::Invalid(problem) => self.refused(problem),
             Progress::Receipt { task_id, receipt, durability, origin } => {

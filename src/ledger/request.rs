@@ -12,6 +12,7 @@ use crate::entry::{Digest, Entry, Redactor, TaskId, Timestamp, compare, message,
 #[derive(Debug)]
 pub struct Request {
     task_id: TaskId,
+    supersedes: Option<TaskId>,
     given: Value,
     bytes: Vec<u8>,
     digest: Digest,
@@ -35,7 +36,8 @@ impl Request {
         }
         let digest = Digest::of(&bytes);
         let message = message::build(&entry, &digest);
-        Ok(Self { task_id: entry.task_id, given, bytes, digest, message, authored: None })
+        let Entry { task_id, supersedes, .. } = entry;
+        Ok(Self { task_id, supersedes, given, bytes, digest, message, authored: None })
     }
 
     /// The request without what `redactor` finds in it. `Err` has the reason why it cannot be recorded at all, and what
@@ -71,6 +73,11 @@ impl Request {
     /// The task that the entry is of.
     pub fn task_id(&self) -> &TaskId {
         &self.task_id
+    }
+
+    /// The task whose outcome the entry corrects.
+    pub fn supersedes(&self) -> Option<&TaskId> {
+        self.supersedes.as_ref()
     }
 
     /// The size of the entry as it will be stored.

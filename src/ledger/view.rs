@@ -226,6 +226,14 @@ impl<'r> View<'r> {
         Ok(!matches!(self.tree.locate(task_id)?, Located::Absent))
     }
 
+    /// Whether the tree has no entry of exactly this task.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    pub fn lacks(&mut self, task_id: &TaskId) -> Result<bool> {
+        Ok(!matches!(self.tree.locate(task_id)?, Located::Here { .. }))
+    }
+
     /// The path of the task's entry in the tree.
     ///
     /// # Errors

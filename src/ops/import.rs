@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::documents::Arrays;
 use super::input::{Incoming, Origin, Problem, Reading, Source};
 use super::record::other_case;
+use super::superseded::{Superseding, Unknown};
 use super::{Context, init};
 use crate::entry::TaskId;
 use crate::entry::redact::Found;
@@ -59,6 +60,8 @@ pub enum ImportProgress<'p> {
     StaleLock(&'p PathBuf),
     /// All is recorded; packs are being put together.
     Packing,
+    /// Entries were recorded that correct tasks which the ledger does not have.
+    SupersedesUnknown(&'p Unknown),
 }
 
 /// How it went, in numbers.
@@ -114,12 +117,17 @@ pub fn run(
         redactor: ledger.redactor()?,
         lets_in: false,
     };
-    let mut writing = Writing { context, ledger: &ledger, outcome: ImportOutcome::default(), progress };
+    let superseding = Superseding::default();
+    let mut writing =
+        Writing { context, ledger: &ledger, superseding, outcome: ImportOutcome::default(), progress };
     let (sender, receiver) = sync_channel(WAITING_BATCHES);
     // Not waited for: when writing fails, it may still be waiting for whoever feeds the input.
     let reader = std::thread::Builder::new().spawn(move || read(&reading, source, &sender));
     reader.map_err(|error| Error::io("start reading", error))?;
     writing.take_all(&receiver)?;
+    if let Some(unknown) = std::mem::take(&mut writing.superseding).unknown(&ledger) {
+        (writing.progress)(ImportProgress::SupersedesUnknown(&unknown))?;
+    }
     (writing.progress)(ImportProgress::Packing)?;
     match writing.ledger.pack(false) {
         Ok(packed) => writing.outcome.packed = packed,
@@ -157,6 +165,7 @@ fn read(reading: &Reading, source: Source, sender: &SyncSender<Vec<Incoming>>) {
 struct Writing<'c> {
     context: &'c Context,
     ledger: &'c Ledger,
+    superseding: Superseding,
     outcome: ImportOutcome,
     progress: &'c mut dyn FnMut(ImportProgress<'_>) -> Result<()>,
 }
@@ -228,7 +237,10 @@ impl Writing<'_> {
         pending: &mut ImportOutcome,
     ) -> Result<()> {
         match receipt {
-            Receipt::Recorded { .. } => pending.recorded += 1,
+            Receipt::Recorded { .. } => {
+                pending.recorded += 1;
+                self.superseding.add(request);
+            }
             Receipt::Skipped { differing, .. } => {
                 pending.skipped += 1;
                 if !differing.is_empty() {
@@ -253,6 +265,7 @@ impl Writing<'_> {
         let ended = pass.end(self.context.deadline())?;
         self.outcome = self.outcome.plus(std::mem::take(pending));
         self.outcome.durability = ended.durability;
+        self.superseding.pass_ended(self.ledger);
         if let Err(error) = &ended.pinned {
             (self.progress)(ImportProgress::Warning(error))?;
         }

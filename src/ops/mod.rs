@@ -36,6 +36,7 @@ pub mod running;
 mod scribe;
 pub mod show;
 pub mod start;
+pub mod superseded;
 pub mod tasks;
 pub mod verify;
 pub mod verify_proof;

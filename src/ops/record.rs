@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::documents::Arrays;
 use super::input::{Field, Incoming, Origin, Problem, Reading, Source};
+use super::superseded::{Superseding, Unknown};
 use super::{Context, MAX_PASS_ENTRIES, flush, init, redaction};
 use crate::entry::parse::Invalid;
 use crate::entry::redact::Found;
@@ -66,6 +67,8 @@ pub enum Progress<'p> {
     Lost(&'p Error, String),
     /// Entries that had been waiting in the spool were recorded.
     Flushed(&'p flush::FlushOutcome),
+    /// Entries were recorded that correct tasks which the ledger does not have.
+    SupersedesUnknown(&'p Unknown),
 }
 
 /// How it went, in numbers.
@@ -105,6 +108,7 @@ pub fn run(
         names_one_task: fields.iter().any(|(keys, _)| *keys == ["task_id"]),
         pass: Vec::new(),
         pass_bytes: 0,
+        superseding: Superseding::default(),
         outcome: RecordOutcome::default(),
         progress,
     };
@@ -123,7 +127,7 @@ pub fn run(
     }
     recording.flush()?;
     recording.flush_spool()?;
-    Ok(recording.outcome)
+    recording.end()
 }
 
 struct Recording<'c> {
@@ -135,6 +139,7 @@ struct Recording<'c> {
     names_one_task: bool,
     pass: Vec<(Request, Origin)>,
     pass_bytes: usize,
+    superseding: Superseding,
     outcome: RecordOutcome,
     progress: &'c mut dyn FnMut(Progress<'_>) -> Result<()>,
 }
@@ -232,7 +237,10 @@ impl Recording<'_> {
         for ((request, receipt), origin) in requests.iter().zip(&appended.receipts).zip(origins) {
             let task_id = request.task_id();
             match receipt {
-                Receipt::Recorded { .. } => self.outcome.recorded += 1,
+                Receipt::Recorded { .. } => {
+                    self.outcome.recorded += 1;
+                    self.superseding.add(request);
+                }
                 Receipt::Skipped { differing, .. } => {
                     self.outcome.skipped += 1;
                     self.outcome.differing += usize::from(!differing.is_empty());
@@ -246,6 +254,7 @@ impl Recording<'_> {
             let durability = appended.durability;
             (self.progress)(Progress::Receipt { task_id, receipt, durability, origin: &origin })?;
         }
+        self.ledger.iter().for_each(|ledger| self.superseding.pass_ended(ledger));
         Ok(())
     }
 
@@ -275,6 +284,14 @@ impl Recording<'_> {
             Ok(flushed) => (self.progress)(Progress::Flushed(&flushed)),
             Err(error) => (self.progress)(Progress::Warning(&error)),
         }
+    }
+
+    fn end(self) -> Result<RecordOutcome> {
+        let unknown = self.ledger.as_ref().and_then(|ledger| self.superseding.unknown(ledger));
+        if let Some(unknown) = unknown {
+            (self.progress)(Progress::SupersedesUnknown(&unknown))?;
+        }
+        Ok(self.outcome)
     }
 }
 

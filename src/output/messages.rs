@@ -7,6 +7,7 @@ use super::style::Style;
 use crate::entry::TaskId;
 use crate::entry::redact::Found;
 use crate::error::Error;
+use crate::ops::superseded::{Correction, Unknown};
 
 /// How many secrets of one input are named.
 const MAX_FOUND: usize = 10;
@@ -84,6 +85,22 @@ impl Messages {
         }
         if found.len() > MAX_FOUND {
             self.warning(&format!("{origin}: and {} more", found.len() - MAX_FOUND));
+        }
+    }
+
+    /// Entries correct tasks that the ledger does not have.
+    pub fn supersedes_unknown(&mut self, unknown: &Unknown) {
+        let Unknown { corrections, more } = unknown;
+        let shown = &corrections[..corrections.len().min(MAX_FOUND)];
+        for Correction { task_id, supersedes } in shown {
+            self.warning(&format!("{task_id} supersedes {supersedes}, which the ledger does not have"));
+        }
+        let more = more + corrections.len() - shown.len();
+        if more > 0 {
+            self.warning(&format!("and up to {more} more entries supersede tasks that it does not have"));
+        }
+        if let Some(Correction { supersedes, .. }) = shown.first() {
+            self.hint(&format!("record {supersedes} too, or `git audit verify` will have a finding"));
         }
     }
 

@@ -52,6 +52,7 @@ mod show;
 mod signatures;
 mod signing;
 mod spool;
+mod superseded;
 mod tamper;
 mod terminal;
 mod verify;
