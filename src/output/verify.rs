@@ -51,13 +51,12 @@ pub fn findings_as_csv(printer: &mut Printer, findings: &[Finding]) -> Result<()
 fn human(printer: &mut Printer, report: &Report) -> Result<()> {
     let color = printer.reader.color;
     let (word, style) = verdict(report);
-    let of = format!(
-        "branch {} at {}: {} in {}",
-        visible(&report.branch),
-        report.head.short(),
-        counted(report.entries, "entry", "entries"),
-        counted(report.commits, "commit", "commits"),
-    );
+    let commits = match report.since {
+        None => format!("in {}", counted(report.commits, "commit", "commits")),
+        Some(_) => format!("with {}", counted(report.commits, "new commit", "new commits")),
+    };
+    let entries = counted(report.entries, "entry", "entries");
+    let of = format!("branch {} at {}: {entries} {commits}", visible(&report.branch), report.head.short());
     printer.line(&format!("{} — {of}", style.paint(&word, color)))?;
     if let Some(since) = report.since {
         printer.line(&format!("what came before commit {} was not looked at again", since.short()))?;

@@ -104,6 +104,10 @@ impl<'l> Run<'l> {
             let state = why.map_or(LayerStatus::Ok, LayerStatus::NotChecked);
             self.states.insert(layer, state);
         }
+        if self.start.is_none() && self.checked.leaves.is_empty() {
+            let why = "there are none that could be checked".to_owned();
+            self.states.insert(Layer::Entries, LayerStatus::NotChecked(why));
+        }
     }
 
     /// What was verified here before must still be there, in the same order.
@@ -286,7 +290,10 @@ impl<'l> Run<'l> {
         let findings = self.findings.into_list();
         let first_bad_commit = findings
             .iter()
-            .find(|finding| finding.code.severity() == Severity::Error && finding.commit.is_some())
+            .filter(|finding| finding.code.severity() == Severity::Error)
+            // What this clone or somebody else knew of is not in this history.
+            .filter(|finding| !matches!(finding.code.layer(), Layer::Pin | Layer::Checkpoints))
+            .find(|finding| finding.commit.is_some())
             .and_then(|finding| finding.commit.clone());
         Report {
             branch: self.ledger.branch().to_owned(),
