@@ -64,6 +64,8 @@ fn outputs(examples: &[Example]) -> Vec<String> {
     }
     let script = sandbox.input("script", script);
     let printed = run(sandbox.command("bash").arg(script)).stdout;
+    // The folder has another name each time.
+    let printed = printed.replace(&*sandbox.root().to_string_lossy(), "/home/dev");
     let mut outputs: Vec<_> = printed.split('\u{1}').map(str::to_owned).collect();
     assert_eq!(outputs.pop().as_deref(), Some(""), "the shell stopped early: {printed}");
     outputs
@@ -132,7 +134,10 @@ fn wrap(line: &str) -> Vec<String> {
 
 #[test]
 fn the_readme_shows_what_the_commands_print() {
-    check("README.md");
+    // It makes a key.
+    if std::process::Command::new("ssh-keygen").arg("-?").output().is_ok() {
+        check("README.md");
+    }
 }
 
 #[test]
@@ -228,7 +233,7 @@ fn exit_codes_are_the_same_in_every_text() {
     let readme = fs::read_to_string(project("README.md")).unwrap();
     let output = fs::read_to_string(project("docs/OUTPUT.md")).unwrap();
     let help = Sandbox::empty().audit(&["-h"]).exits(0).stdout;
-    for code in [0, 1, 2, 5, 6, 7] {
+    for code in [0, 1, 2, 3, 4, 5, 6, 7] {
         for text in [&readme, &output] {
             assert!(text.contains(&format!("\n| {code} | ")), "{code}");
         }
