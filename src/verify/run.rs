@@ -170,17 +170,13 @@ impl<'l> Run<'l> {
                 let named = gone.iter().take(MOST_NAMED).cloned().collect::<Vec<_>>().join(", ");
                 let more = gone.len().saturating_sub(MOST_NAMED);
                 let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                format!("; {} of its entries vanished: {named}{more}", gone.len())
+                format!("; what vanished of it: {named}{more}")
             }
         };
         let what = if has_it {
-            format!(
-                "the first {entries} entries are not those that were verified here before, at commit {short}"
-            )
+            format!("the entries up to commit {short} are not those that were verified here before")
         } else {
-            format!(
-                "the history does not contain commit {short}, which was verified here with {entries} entries"
-            )
+            format!("the history does not contain commit {short}, which was verified here before")
         };
         let code = if has_it { Code::PinDiffers } else { Code::PinLost };
         let finding = Finding::new(code, format!("{what}{told}")).commit(&pin.commit);

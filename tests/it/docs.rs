@@ -151,6 +151,24 @@ fn the_journal_document_shows_what_the_commands_print() {
 }
 
 #[test]
+fn the_document_on_verifying_shows_what_the_commands_print() {
+    check("docs/VERIFY.md");
+}
+
+#[test]
+fn the_document_on_verifying_lists_the_findings_that_there_are() {
+    let text = fs::read_to_string(project("docs/VERIFY.md")).unwrap();
+    let section = text.split("\n## ").find(|section| section.starts_with("The findings")).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let listed: Vec<_> = rows.map(|row| row.split(" | ").take(4).collect::<Vec<_>>().join(" | ")).collect();
+    let codes = git_audit::verify::report::Code::ALL.iter().map(|code| {
+        let (layer, severity) = (code.layer().as_str(), code.severity().as_str());
+        format!("| `{}` | {layer} | {severity} | {}", code.as_str(), code.meaning())
+    });
+    assert_eq!(listed, codes.collect::<Vec<_>>());
+}
+
+#[test]
 fn the_index_document_shows_what_sqlite_prints() {
     // The program is for whoever wants it; the product does not need it.
     if std::process::Command::new("sqlite3").arg("-version").output().is_ok() {

@@ -22,6 +22,7 @@ fn verified(tasks: &[&str]) -> Ledger {
 fn loses(ledger: &mut Ledger, gone: &[&str], kept: &[&str]) {
     let report = ledger.verify().finds(&[Code::PinLost]);
     assert_eq!(report.layer("pin"), "failed");
+    assert!(report.answer["first_bad_commit"].is_null(), "none is bad; one is not there");
     let told = report.answer["findings"].to_string();
     for id in gone {
         assert!(told.contains(&format!("\"{id}\"")), "{id}: {told}");
