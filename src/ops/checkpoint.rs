@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Context;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
-use crate::verify::checkpoints::{Checkpoints, Kept, Log, read};
+use crate::verify::checkpoints::{Checkpoints, Log, foreign, read};
 use crate::verify::leaves::leaves;
 use crate::verify::log::{Checkpoint, Hash, SigningKey, VerifyingKey, merkle};
 use crate::verify::report::{Code, Finding, Severity};
@@ -46,6 +46,12 @@ pub struct CheckpointOutcome {
 }
 
 impl CheckpointOutcome {
+    /// One that is kept nowhere yet.
+    fn of(checkpoint: Checkpoint, findings: Vec<Finding>) -> Self {
+        let (file, is_added, verifier, consistency, forks) = (None, false, None, None, Vec::new());
+        Self { checkpoint, file, is_added, verifier, consistency, findings, forks }
+    }
+
     /// Whether something was found that makes it worthless.
     pub fn is_refused(&self) -> bool {
         is_grave(&self.findings)
@@ -67,13 +73,20 @@ pub struct Consistency {
 /// The ledger has no entries; a file or a key cannot be read; the key cannot sign.
 pub fn run(context: &Context, options: CheckpointOptions) -> Result<CheckpointOutcome> {
     let ledger = Ledger::open(&context.place)?;
-    let leaves = leaves(&ledger, super::threads())?;
-    if leaves.hashes.is_empty() {
+    let mut leaves = leaves(&ledger, super::threads())?;
+    let against = std::mem::take(&mut leaves.findings);
+    if let Some(gap) = leaves.gap.take() {
+        // What a partial or shallow clone does not have is against nobody.
+        let nothing = Checkpoint::new(&leaves.origin, 0, &merkle::empty_root());
+        return if against.is_empty() { Err(gap) } else { Ok(CheckpointOutcome::of(nothing, against)) };
+    }
+    if leaves.hashes.is_empty() && against.is_empty() {
         let problem = format!("the ledger on branch `{}` has no entries to state", ledger.branch());
         return Err(Error::NotExtended { problem, way_out: "run `git audit record` first".into() });
     }
     let log = Log { origin: &leaves.origin, leaves: &leaves.hashes };
-    let making = Making { checkpoints: Checkpoints::of(&ledger), log, directory: &context.place.directory };
+    let directory = &context.place.directory;
+    let making = Making { checkpoints: Checkpoints::of(&ledger), log, against, directory };
     match options {
         CheckpointOptions::Make { sign, agent, consistent_with } => {
             // Before anything is looked at: a wrong name is told at once.
@@ -88,13 +101,16 @@ pub fn run(context: &Context, options: CheckpointOptions) -> Result<CheckpointOu
 struct Making<'m> {
     checkpoints: Checkpoints<'m>,
     log: Log<'m>,
+    /// What `verify` finds in the ledger.
+    against: Vec<Finding>,
     directory: &'m Path,
 }
 
 impl Making<'_> {
     fn make(&self, key: Option<&SigningKey>, old: Option<&Path>) -> Result<CheckpointOutcome> {
         let old = old.map(|file| self.read(file)).transpose()?;
-        let findings = self.judge(old.as_ref())?;
+        let mut findings = self.judge(old.as_ref())?;
+        findings.extend(self.against.iter().cloned());
         let mut checkpoint = self.log.checkpoint();
         if is_grave(&findings) {
             return self.refuse(checkpoint, findings);
@@ -121,49 +137,30 @@ impl Making<'_> {
         Ok(CheckpointOutcome { is_added: true, ..self.keep(checkpoint, findings)? })
     }
 
-    /// What is against the ledger: by what is kept here, for who signs vouches that nothing was ever taken back, and by
-    /// what somebody holds against it.
+    /// What is against the ledger: by what is kept here, for who signs vouches that nothing was ever taken back, and by what
+    /// somebody holds against it.
     fn judge(&self, given: Option<&(String, Checkpoint)>) -> Result<Vec<Finding>> {
         let (kept, mut findings) = self.checkpoints.all()?;
-        let mut all = named(&kept);
-        match given {
-            // Who begins the history anew gives the ledger another name.
-            Some((name, other)) if other.origin != self.log.origin => {
-                let message = format!("{name} is of another ledger, or this one was begun anew");
-                let finding = Finding::new(Code::CheckpointDiffers, message);
-                findings.push(finding.evidence(other.origin.as_str(), self.log.origin));
-            }
-            Some((name, checkpoint)) => all.push((name.clone(), checkpoint)),
-            None => {}
-        }
-        findings.extend(self.log.judge(&all));
+        let named = kept.iter().map(|one| (one.path.display().to_string(), &one.checkpoint));
+        let coded = named.map(|one| (Code::CheckpointForeign, one));
+        let given = given.map(|(name, checkpoint)| (Code::CheckpointDiffers, (name.clone(), checkpoint)));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            coded.chain(given).partition(|(_, (_, checkpoint))| checkpoint.origin == self.log.origin);
+        let others = others.into_iter();
+        findings.extend(others.map(|(code, (name, other))| foreign(code, &name, other, self.log.origin)));
+        let ours: Vec<_> = ours.into_iter().map(|(_, one)| one).collect();
+        findings.extend(self.log.judge(&ours));
         Ok(findings)
     }
 
     fn keep(&self, checkpoint: Checkpoint, findings: Vec<Finding>) -> Result<CheckpointOutcome> {
         let file = Some(self.checkpoints.keep(&checkpoint)?);
-        Ok(CheckpointOutcome {
-            checkpoint,
-            file,
-            is_added: false,
-            verifier: None,
-            consistency: None,
-            findings,
-            forks: Vec::new(),
-        })
+        Ok(CheckpointOutcome { file, ..CheckpointOutcome::of(checkpoint, findings) })
     }
 
     fn refuse(&self, checkpoint: Checkpoint, mut findings: Vec<Finding>) -> Result<CheckpointOutcome> {
         let forks = self.checkpoints.export_forks(&mut findings)?;
-        Ok(CheckpointOutcome {
-            checkpoint,
-            file: None,
-            is_added: false,
-            verifier: None,
-            consistency: None,
-            findings,
-            forks,
-        })
+        Ok(CheckpointOutcome { forks, ..CheckpointOutcome::of(checkpoint, findings) })
     }
 
     /// A checkpoint of the caller's, with what it is called.
@@ -173,11 +170,6 @@ impl Making<'_> {
         let problem = |problem| Error::Usage(format!("{name} is no checkpoint: it {problem}"));
         Ok((name.clone(), checkpoint.map_err(problem)?))
     }
-}
-
-/// With the names of their files.
-fn named(kept: &[Kept]) -> Vec<(String, &Checkpoint)> {
-    kept.iter().map(|one| (one.path.display().to_string(), &one.checkpoint)).collect()
 }
 
 fn is_grave(findings: &[Finding]) -> bool {

@@ -6,10 +6,11 @@ use super::Context;
 use crate::entry::TaskId;
 use crate::error::{Error, Result, shell_quoted};
 use crate::ledger::Ledger;
-use crate::verify::checkpoints::{Checkpoints, Log, read, write_durably};
+use crate::verify::checkpoints::{Checkpoints, Log, foreign, read, write_durably};
 use crate::verify::leaves::leaves;
 use crate::verify::log::merkle::{inclusion_proof, leaf_hash, root};
 use crate::verify::log::{Checkpoint, Proof};
+use crate::verify::report::Code;
 
 /// What to prove, and by what.
 #[derive(Clone, Debug)]
@@ -44,7 +45,11 @@ pub fn run(context: &Context, options: ProveOptions) -> Result<ProveOutcome> {
     let mut view = ledger.view()?;
     let path = view.path_of(&task_id)?;
     let entry = view.read(&path)?.bytes;
-    let leaves = leaves(&ledger, super::threads())?;
+    // What else is found does not matter: the proof is by what was stated before, and is checked below.
+    let mut leaves = leaves(&ledger, super::threads())?;
+    if let Some(gap) = leaves.gap.take() {
+        return Err(gap);
+    }
     let index = leaves.tasks.iter().position(|known| *known == task_id);
     let Some((index, commit)) = index.and_then(|index| Some((index, leaves.commits.get(index)?))) else {
         return Err(Error::Damaged(format!("{path} is in the ledger's tree, and no commit has added it")));
@@ -81,7 +86,11 @@ fn given(log: &Log<'_>, file: &std::path::Path, task_id: &TaskId, index: usize) 
     let name = file.display().to_string();
     let checkpoint =
         read(file)?.map_err(|problem| Error::Usage(format!("{name} is no checkpoint: it {problem}")))?;
-    if let Some(finding) = log.judge(&[(name.clone(), &checkpoint)]).into_iter().next() {
+    let finding = match checkpoint.origin == log.origin {
+        true => log.judge(&[(name.clone(), &checkpoint)]).into_iter().next(),
+        false => Some(foreign(Code::CheckpointDiffers, &name, &checkpoint, log.origin)),
+    };
+    if let Some(finding) = finding {
         let way_out = format!(
             "run `git audit checkpoint --consistent-with {}` to see how they differ",
             shell_quoted(&name)

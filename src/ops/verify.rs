@@ -1,7 +1,7 @@
 //! `git audit verify`: what the ledger says of itself, and whether that can be relied upon.
 
 use super::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::verify::log::VerifyingKey;
 use crate::verify::{self, Options, checkpoints};
@@ -29,14 +29,18 @@ pub fn run(context: &Context, options: VerifyOptions, watch: &mut dyn FnMut(Prog
     let directory = &context.place.directory;
     let keys =
         keys.iter().map(|key| VerifyingKey::read(key, directory)).collect::<Result<Vec<_>>>()?.concat();
+    let ledger = Ledger::open_unread(&context.place)?;
     let since = match since {
         None => Since::Beginning,
         Some(word) if word == "pin" => Since::Pin,
         Some(name) => match checkpoints::read(&directory.join(&name)) {
             Ok(Ok(checkpoint)) => Since::Checkpoint(name, checkpoint),
+            Ok(Err(problem)) if ledger.commit_named(&name).is_err() => {
+                let message = format!("{name} is neither a commit nor a checkpoint: it {problem}");
+                return Err(Error::Usage(message));
+            }
             _ => Since::Commit(name),
         },
     };
-    let ledger = Ledger::open_unread(&context.place)?;
     verify::verify(&ledger, &Options { since, required, keys, threads: super::threads() }, watch)
 }

@@ -22,7 +22,7 @@ pub fn checkpoint(printer: &mut Printer, outcome: &CheckpointOutcome) -> Result<
             printer.csv_row(&answer.cells().each_ref().map(String::as_str))
         }
         Format::Human if outcome.is_refused() => {
-            printer.line("no checkpoint: the ledger is not what was stated of it before")?;
+            printer.line("no checkpoint: something is against it")?;
             verify::findings(printer, &outcome.findings, outcome.findings.len() as u64)
         }
         Format::Human => {

@@ -154,6 +154,10 @@ fn verdict(report: &Report) -> (String, Style) {
         Verdict::Inconclusive if report.entries == 0 => {
             ("inconclusive: there is nothing to check".to_owned(), Style::Warning)
         }
+        Verdict::Inconclusive if !report.lacking.is_empty() => {
+            let lacking: Vec<_> = report.lacking.iter().map(|layer| layer.as_str()).collect();
+            (format!("inconclusive: required, and not ok: {}", lacking.join(", ")), Style::Warning)
+        }
         Verdict::Inconclusive => ("inconclusive".to_owned(), Style::Warning),
     }
 }

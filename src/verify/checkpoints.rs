@@ -130,8 +130,8 @@ impl Log<'_> {
         Checkpoint::new(self.origin, self.leaves.len() as u64, &merkle::root(self.leaves))
     }
 
-    /// What these checkpoints, each with what it is called, have against the log. That it has grown since is not against
-    /// it.
+    /// What these checkpoints of it, each with what it is called, have against the log. That it has grown since is not
+    /// against it.
     pub fn judge(&self, checkpoints: &[(String, &Checkpoint)]) -> Vec<Finding> {
         let now = self.checkpoint();
         let sizes: BTreeSet<_> = checkpoints.iter().map(|(_, checkpoint)| checkpoint.size).collect();
@@ -139,10 +139,6 @@ impl Log<'_> {
         let mut findings = Vec::new();
         let mut seen = BTreeMap::from([(now.size, ("the ledger as it is now", &now))]);
         for (name, checkpoint) in checkpoints {
-            if checkpoint.origin != self.origin {
-                findings.push(self.foreign(name, checkpoint));
-                continue;
-            }
             let (other, first) = *seen.entry(checkpoint.size).or_insert((name, checkpoint));
             if first.root != checkpoint.root {
                 findings.push(fork((other, first), (name, checkpoint)));
@@ -154,11 +150,6 @@ impl Log<'_> {
             }
         }
         findings
-    }
-
-    fn foreign(&self, name: &str, checkpoint: &Checkpoint) -> Finding {
-        let message = format!("{name} is of another ledger, or this one was begun anew");
-        Finding::new(Code::CheckpointForeign, message).evidence(checkpoint.origin.as_str(), self.origin)
     }
 
     /// `root`: that of the ledger at the checkpoint's size; `None`: it is smaller.
@@ -174,6 +165,19 @@ impl Log<'_> {
         let here = root.map_or_else(|| self.checkpoint(), |root| Checkpoint::new(self.origin, size, root));
         Finding::new(Code::CheckpointDiffers, message).evidence(checkpoint.to_string(), here.to_string())
     }
+}
+
+/// That a checkpoint is of a log by another name than `origin`. One that lies around says nothing; one that somebody holds
+/// against the ledger does, for whoever begins the history anew gives it another name.
+pub fn foreign(code: Code, name: &str, checkpoint: &Checkpoint, origin: &str) -> Finding {
+    let message = format!("{name} is of another ledger, or this one was begun anew");
+    Finding::new(code, message).evidence(checkpoint.origin.as_str(), origin)
+}
+
+/// What tells these checkpoints from others.
+pub fn digest_of(kept: &[Kept]) -> String {
+    let texts = kept.iter().map(|one| Digest::of(one.checkpoint.to_string().as_bytes()).to_string());
+    Digest::of(texts.collect::<String>().as_bytes()).to_string()
 }
 
 fn fork(one: (&str, &Checkpoint), other: (&str, &Checkpoint)) -> Finding {

@@ -51,8 +51,8 @@ pub struct Checked {
     pub unread: usize,
     /// Places of the steps that changed something of the ledger's.
     pub touching: Vec<usize>,
-    /// The policy file was added or changed.
-    pub has_new_policy: bool,
+    /// Versions of the policy file that were added.
+    pub policies: Vec<ObjectId>,
     /// For each step, the latest time that it or anything before it was committed at.
     pub latest: Vec<i64>,
 }
@@ -85,7 +85,7 @@ struct Stretch {
     unread: usize,
     /// Newest first.
     touching: Vec<usize>,
-    has_new_policy: bool,
+    policies: Vec<ObjectId>,
 }
 
 /// Checks the commits of a ledger.
@@ -159,7 +159,7 @@ impl Engine<'_> {
             added: Vec::new(),
             unread: 0,
             touching: Vec::new(),
-            has_new_policy: false,
+            policies: Vec::new(),
         };
         for (index, step) in steps.iter().enumerate() {
             let older = steps.get(index + 1);
@@ -300,7 +300,7 @@ fn assemble(
         checked.touching.extend(stretch.touching.into_iter().rev().map(turned));
         findings.absorb(stretch.findings.turned_round(total));
         checked.unread += stretch.unread;
-        checked.has_new_policy |= stretch.has_new_policy;
+        checked.policies.extend(stretch.policies);
     }
     all
 }
@@ -325,11 +325,18 @@ impl Worker<'_> {
             self.stretch.unread += 1;
             return;
         };
-        if changes.iter().any(Change::is_inside) {
+        // A merge changes nothing where each path is as one of its parents has it; yet it brings in what the others recorded.
+        let brings_in = || match before[..] {
+            [first, _, ..] => self.ledger_in(first) != self.ledger_in(step.tree),
+            _ => false,
+        };
+        if changes.iter().any(Change::is_inside) || brings_in() {
             self.stretch.touching.push(self.place);
         }
         for change in changes.iter().filter(|change| change.is_inside()) {
-            self.stretch.has_new_policy |= change.path == CONFIG;
+            if change.path == CONFIG {
+                self.stretch.policies.extend(change.after.map(|item| item.id));
+            }
             // Entries are read below.
             let item = change.after.filter(|item| !item.is_directory() && !item.is_submodule());
             if let Some(item) = item.filter(|_| task_id_of(&change.path).is_none()) {
@@ -385,6 +392,10 @@ impl Worker<'_> {
                 None
             }
         }
+    }
+
+    fn ledger_in(&self, tree: ObjectId) -> Option<ObjectId> {
+        item(self.objects, self.engine.store.id_bytes(), tree, ROOT).map(|item| item.id)
     }
 
     fn lacks(&self, tree: ObjectId, path: &str) -> bool {

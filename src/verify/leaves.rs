@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 
 /// All entries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Leaves {
     /// The hash of each, in order.
     pub hashes: Vec<Hash>,
@@ -23,21 +23,20 @@ pub struct Leaves {
     pub commits: Vec<String>,
     /// The log's name, from the commit that the history begins with.
     pub origin: String,
-    /// What is against the ledger.
+    /// Why that is not all of the ledger, if it is not.
+    pub gap: Option<Error>,
+    /// What is against the ledger: with any of it, nobody should state it to others.
     pub findings: Vec<Finding>,
 }
 
 /// The leaves of a ledger.
 ///
 /// # Errors
-/// An entry, or the beginning of the history, cannot be read.
+/// There is nothing to look at: the ref cannot be read.
 pub fn leaves(ledger: &Ledger, threads: usize) -> Result<Leaves> {
     let from_pin = gather(ledger, Since::Pin, threads)?;
-    match from_pin {
-        Some(leaves) => Ok(leaves),
-        // The notebook is damaged.
-        None => gather(ledger, Since::Beginning, threads)?.ok_or_else(|| Error::Damaged(UNREADABLE.into())),
-    }
+    // Where the notebook is damaged, nothing that was verified before is of use.
+    from_pin.map_or_else(|| gather(ledger, Since::Beginning, threads).map(Option::unwrap_or_default), Ok)
 }
 
 const UNREADABLE: &str = "not all of the ledger can be read here, so its entries cannot be stated; `git audit verify` says what is missing";
@@ -48,13 +47,8 @@ fn gather(ledger: &Ledger, since: Since, threads: usize) -> Result<Option<Leaves
     let mut run = Run::begin(ledger, &options)?;
     run.check(&options, &mut |_| {});
     run.judge_pin();
-    let mut leaves = Leaves {
-        hashes: Vec::new(),
-        tasks: Vec::new(),
-        commits: Vec::new(),
-        origin: String::new(),
-        findings: Vec::new(),
-    };
+    run.judge_signatures(&options);
+    let mut leaves = Leaves::default();
     let pin = run.start.as_ref().and_then(|start| start.pin.as_ref());
     if let Some(pin) = pin {
         let Some(noted) = run.memory.noted(pin) else { return Ok(None) };
@@ -70,8 +64,10 @@ fn gather(ledger: &Ledger, since: Since, threads: usize) -> Result<Option<Leaves
         leaves.commits.push(leaf.commit.to_string());
     }
     let begun = run.root_commit();
-    let begun = begun.filter(|_| run.checked.unread == 0).ok_or_else(|| Error::Damaged(UNREADABLE.into()))?;
-    leaves.origin = format!("git-audit/{begun}");
+    if begun.is_none() || run.checked.unread > 0 {
+        leaves.gap = Some(Error::Damaged(UNREADABLE.into()));
+    }
+    leaves.origin = format!("git-audit/{}", begun.unwrap_or_default());
     if run.is_sound() {
         // What cannot be remembered is verified once more the next time.
         _ = run.remember();

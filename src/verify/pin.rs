@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Leaf;
 use super::log::merkle::{self, CompactRange, Hash};
-use crate::entry::TaskId;
+use crate::entry::{Digest, TaskId};
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, ObjectId};
 
@@ -33,14 +33,27 @@ pub struct Pin {
     pub leaves: CompactRange,
     /// The latest time that a commit was made at: seconds since 1970.
     pub latest: i64,
+    /// Why it could not be said that all of it is signed.
+    pub unsigned: Option<String>,
+    /// The digest of the checkpoints that were found to hold.
+    pub checkpoints: Option<String>,
     /// How much of the notebook counts.
     notebook_bytes: u64,
+    /// The digest of that.
+    notebook: String,
+    /// The digest of all the rest: a byte that went wrong must not become part of a checkpoint.
+    digest: String,
 }
 
 impl Pin {
     /// The number of entries.
     pub fn entries(&self) -> u64 {
         self.leaves.size()
+    }
+
+    fn sum(&self) -> Option<String> {
+        let rest = serde_json::to_vec(&Self { digest: String::new(), ..self.clone() }).ok()?;
+        Some(Digest::of(&rest).to_string())
     }
 
     /// The commit.
@@ -94,20 +107,18 @@ impl<'l> Memory<'l> {
             Err(error) => return Err(error.to_string()),
         };
         let pin: Pin = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        let is_whole = pin.schema == SCHEMA
-            && pin.commit_id().is_some()
-            && merkle::to_base64(&pin.leaves.root()) == pin.merkle_root;
-        if is_whole { Ok(Some(pin)) } else { Err("it contradicts itself".to_owned()) }
+        let is_whole = pin.schema == SCHEMA && pin.sum().as_ref() == Some(&pin.digest);
+        if is_whole { Ok(Some(pin)) } else { Err("it is not as it was written".to_owned()) }
     }
 
     /// What the notebook says of the pin's entries, in order; `None`: it does not fit the pin.
     pub fn noted(&self, pin: &Pin) -> Option<Vec<Noted>> {
         let mut text = String::new();
         File::open(&self.notebook).ok()?.take(pin.notebook_bytes).read_to_string(&mut text).ok()?;
-        let lines: Vec<_> = text.lines().map(Noted::parse).collect::<Option<_>>()?;
-        let mut range = CompactRange::default();
-        range.extend(lines.iter().map(|line| line.hash));
-        (range == pin.leaves).then_some(lines)
+        if chained(String::new(), &text) != pin.notebook {
+            return None;
+        }
+        text.lines().map(Noted::parse).collect()
     }
 
     /// Remembers that the history up to `commit` was verified. `before`: the pin that was gone on from, whose entries are
@@ -125,7 +136,8 @@ impl<'l> Memory<'l> {
         if notebook.try_lock().is_err() {
             return Ok(());
         }
-        let kept = before.map_or(0, |pin| pin.notebook_bytes);
+        let (kept, noted) =
+            before.map_or((0, String::new()), |pin| (pin.notebook_bytes, pin.notebook.clone()));
         let mut lines = String::new();
         for Leaf { hash, task_id, commit, .. } in now.leaves {
             for byte in hash {
@@ -141,15 +153,20 @@ impl<'l> Memory<'l> {
         notebook.sync_data().map_err(io)?;
         let mut range = before.map(|pin| pin.leaves.clone()).unwrap_or_default();
         range.extend(now.leaves.iter().map(|leaf| leaf.hash));
-        let pin = Pin {
+        let mut pin = Pin {
             schema: SCHEMA.to_owned(),
             commit: now.commit.to_string(),
             root_commit: now.root_commit,
             merkle_root: merkle::to_base64(&range.root()),
             leaves: range,
             latest: now.latest,
+            unsigned: now.unsigned,
+            checkpoints: now.checkpoints,
             notebook_bytes: kept + lines.len() as u64,
+            notebook: chained(noted, &lines),
+            digest: String::new(),
         };
+        pin.digest = pin.sum().unwrap_or_default();
         self.write(&pin)
     }
 
@@ -174,6 +191,10 @@ pub struct Verified<'v> {
     pub leaves: &'v [Leaf],
     /// The latest time that a commit was made at.
     pub latest: i64,
+    /// Why it cannot be said that all of it is signed.
+    pub unsigned: Option<String>,
+    /// The digest of the checkpoints that hold.
+    pub checkpoints: Option<String>,
 }
 
 impl Noted {
@@ -182,6 +203,12 @@ impl Noted {
         let (hash, commit, task_id) = (words.next()?, words.next()?, words.next()?);
         Some(Self { hash: hash_of(hash)?, commit: commit.to_owned(), task_id: TaskId::new(task_id).ok()? })
     }
+}
+
+/// A digest that goes on with every line, from what it was before them.
+fn chained(before: String, lines: &str) -> String {
+    let chain = |before: String, line| Digest::of([before.as_bytes(), line].concat().as_slice()).to_string();
+    lines.as_bytes().split_inclusive(|byte| *byte == b'\n').fold(before, chain)
 }
 
 fn hash_of(hex: &str) -> Option<Hash> {

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::object::{self, Item};
+use super::engine;
 use super::timeline::Step;
-use crate::ledger::layout::ROOT;
+use crate::ledger::layout::CONFIG;
 use crate::ledger::signing::is_required_by;
 use crate::ledger::{Kind, ObjectId, RawObjects};
-
-/// The policy file, below `.audit`.
-const CONFIG: &str = "config.toml";
 
 /// Reads policies; each version of the file once.
 pub struct Policies<'o> {
@@ -24,20 +21,14 @@ impl<'o> Policies<'o> {
         Self { objects, id_bytes, known: HashMap::new() }
     }
 
-    /// The ledger's directory under this tree at the top.
-    pub fn directory(&self, top: ObjectId) -> Option<ObjectId> {
-        self.line(top, ROOT).map(|item| item.id)
-    }
-
-    /// A file of the ledger's that is no entry.
-    pub fn file(&self, top: ObjectId, name: &str) -> Option<ObjectId> {
-        self.line(self.directory(top)?, name).map(|item| item.id)
+    /// A file of the ledger's, by its path from the top of this tree.
+    pub fn file(&self, top: ObjectId, path: &str) -> Option<ObjectId> {
+        engine::item(self.objects, self.id_bytes, top, path).map(|item| item.id)
     }
 
     /// Its content.
-    pub fn content(&self, top: ObjectId, name: &str) -> Option<Vec<u8>> {
-        let bytes = self.objects.read(self.file(top, name)?, Kind::Blob).ok()?;
-        Some(bytes.to_vec())
+    pub fn content(&self, top: ObjectId, path: &str) -> Option<Vec<u8>> {
+        engine::content(self.objects, self.id_bytes, top, path)
     }
 
     /// Whether what follows this tree has to be signed.
@@ -45,15 +36,29 @@ impl<'o> Policies<'o> {
     /// # Errors
     /// The policy cannot be read: why.
     pub fn requires_signatures(&mut self, top: ObjectId) -> Result<bool, String> {
-        let Some(file) = self.file(top, CONFIG) else { return Ok(false) };
+        self.file(top, CONFIG).map_or(Ok(false), |file| self.requires(file))
+    }
+
+    fn requires(&mut self, file: ObjectId) -> Result<bool, String> {
         if let Some(known) = self.known.get(&file) {
             return known.clone();
         }
         let content = self.objects.read(file, Kind::Blob);
-        let content = content.map_err(|_| format!("{ROOT}/{CONFIG} cannot be read"));
+        let content = content.map_err(|_| format!("{CONFIG} cannot be read"));
         let requires = content.and_then(|bytes| is_required_by(&String::from_utf8_lossy(&bytes)));
         self.known.insert(file, requires.clone());
         requires
+    }
+
+    /// Whether this version of the file wants signatures. One that nobody understands does: else it would be a way round
+    /// them. One that is not here is a finding of its own.
+    pub fn binds(&mut self, file: ObjectId) -> bool {
+        self.requires(file).unwrap_or_else(|_| self.objects.read(file, Kind::Blob).is_ok())
+    }
+
+    /// The same of what follows this tree.
+    pub fn binds_after(&mut self, top: ObjectId) -> bool {
+        self.file(top, CONFIG).is_some_and(|file| self.binds(file))
     }
 
     /// Whether the commit has another policy than the one that it follows, and which cannot be read: why.
@@ -61,15 +66,4 @@ impl<'o> Policies<'o> {
         let is_new = self.file(step.tree, CONFIG) != before.and_then(|top| self.file(top, CONFIG));
         if is_new { self.requires_signatures(step.tree).err() } else { None }
     }
-
-    fn line(&self, tree: ObjectId, name: &str) -> Option<Item> {
-        let bytes = self.objects.read(tree, Kind::Tree).ok()?;
-        let lines = object::tree(&bytes, self.id_bytes, Some(ROOT)).ok()?;
-        lines.iter().find(|line| line.name == name.as_bytes()).and_then(object::Line::item)
-    }
-}
-
-/// A policy that cannot be read may require it.
-pub fn is_required_at(policies: &mut Policies<'_>, top: ObjectId) -> bool {
-    policies.requires_signatures(top).unwrap_or(true)
 }

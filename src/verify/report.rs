@@ -211,6 +211,8 @@ codes! {
     SignerExpired Signatures Error "signer-expired",
     /// The author is another than who signed.
     AuthorDiffers Signatures Error "author-differs",
+    /// The ledger itself says who may sign.
+    SignersInLedger Signatures Notice "signers-in-ledger",
     /// A signature could not be checked.
     SignatureUnchecked Signatures Inconclusive "signature-unchecked",
 
@@ -332,6 +334,8 @@ pub struct Report {
     pub merkle_root: Option<String>,
     /// How each layer stands.
     pub layers: Vec<(Layer, LayerStatus)>,
+    /// Layers that were required, and are not ok.
+    pub lacking: Vec<Layer>,
     /// The first commit, in the ledger's order, that breaks a rule.
     pub first_bad_commit: Option<String>,
     /// What was found, in the ledger's order; of one code, the first thousand.

@@ -27,6 +27,8 @@ pub(super) struct Run<'l> {
     /// What is gone on from.
     pub start: Option<Start>,
     pub checked: Checked,
+    /// The digest of the checkpoints that hold.
+    pub held: Option<String>,
 }
 
 /// A commit that is gone on from.
@@ -69,6 +71,7 @@ impl<'l> Run<'l> {
             pin,
             start,
             checked: Checked::default(),
+            held: None,
         })
     }
 
@@ -223,14 +226,20 @@ impl<'l> Run<'l> {
     /// It cannot be written.
     pub fn remember(&self) -> Result<()> {
         let before = self.start.as_ref().and_then(|start| start.pin.as_ref());
-        let is_known = before.is_some_and(|pin| pin.commit == self.tip.to_string());
+        let unsigned = self.unsigned();
+        let checkpoints = self.held.clone().or_else(|| before?.checkpoints.clone());
+        let is_known = before.is_some_and(|pin| {
+            pin.commit == self.tip.to_string()
+                && (&pin.unsigned, &pin.checkpoints) == (&unsigned, &checkpoints)
+        });
         let (Some(range), Some(root_commit)) = (self.range(), self.root_commit()) else { return Ok(()) };
         if is_known || range.size() == 0 {
             return Ok(());
         }
         let latest = self.checked.latest.iter().copied().chain(before.map(|pin| pin.latest)).max();
         let leaves = &self.checked.leaves;
-        let now = Verified { commit: self.tip, root_commit, leaves, latest: latest.unwrap_or(0) };
+        let latest = latest.unwrap_or(0);
+        let now = Verified { commit: self.tip, root_commit, leaves, latest, unsigned, checkpoints };
         self.memory.remember(before, now)
     }
 
@@ -247,15 +256,13 @@ impl<'l> Run<'l> {
 
     pub fn report(mut self, options: &Options) -> Report {
         let range = self.range();
-        let failed: Vec<Layer> = self
-            .findings
-            .counts()
-            .keys()
-            .filter(|code| code.severity() >= Severity::Inconclusive)
-            .map(|code| code.layer())
-            .collect();
-        for layer in failed {
-            self.states.insert(layer, LayerStatus::Failed);
+        for code in self.findings.counts().keys() {
+            let state = self.states.get(&code.layer());
+            // What could not be checked has not failed.
+            let is_open = matches!(state, Some(LayerStatus::NotChecked(_)));
+            if code.severity() == Severity::Error || (code.severity() == Severity::Inconclusive && !is_open) {
+                self.states.insert(code.layer(), LayerStatus::Failed);
+            }
         }
         let layers: Vec<_> = Layer::ALL
             .into_iter()
@@ -267,12 +274,13 @@ impl<'l> Run<'l> {
         let is_ok =
             |layer: &Layer| layers.iter().any(|(found, state)| found == layer && *state == LayerStatus::Ok);
         let entries = range.as_ref().map_or(self.checked.leaves.len() as u64, CompactRange::size);
+        let lacking: Vec<_> = options.required.iter().filter(|layer| !is_ok(layer)).copied().collect();
         let verdict = if self.findings.has(Severity::Error) {
             Verdict::NotValid
         } else if entries == 0
             || self.findings.has(Severity::Inconclusive)
             || !self.checked.timeline.shallow.is_empty()
-            || !options.required.iter().all(is_ok)
+            || !lacking.is_empty()
         {
             Verdict::Inconclusive
         } else if self.start.is_none() && layers.iter().all(|(_, state)| *state == LayerStatus::Ok) {
@@ -299,6 +307,7 @@ impl<'l> Run<'l> {
             commits: self.checked.steps.len() as u64,
             merkle_root: range.map(|range| merkle::to_base64(&range.root())),
             layers,
+            lacking,
             first_bad_commit,
             findings,
             counts,

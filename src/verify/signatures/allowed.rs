@@ -42,6 +42,16 @@ impl Signers {
         signers
     }
 
+    /// It is said somewhere who may sign.
+    pub fn are_named(&self) -> bool {
+        self.allowed.is_some() || self.trouble.is_some()
+    }
+
+    /// It is the ledger that says who may sign.
+    pub fn are_of_ledger(&self) -> bool {
+        self.allowed.is_some() && self.origin == ALLOWED_SIGNERS
+    }
+
     fn read(&mut self, path: &Path) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
