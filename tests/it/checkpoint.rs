@@ -221,6 +221,10 @@ fn a_history_that_was_rewritten_is_told_and_not_signed() {
         code(&checkpoint(&sandbox, &["--consistent-with", &old, "--json"]).exits(3)),
         "checkpoint-differs"
     );
+    // Only what it has verified before speaks against it then.
+    let done = checkpoint(&sandbox, &["--sign", &key, "--json"]).exits(3);
+    assert_eq!(code(&done), "pin-lost");
+    fs::remove_dir_all(sandbox.path(".git/git-audit/verified")).unwrap();
     checkpoint(&sandbox, &["--sign", &key]).exits(0);
 }
 

@@ -66,6 +66,8 @@ mod verify_objects;
 mod verify_pin;
 mod verify_places;
 mod verify_properties;
+mod verify_signed;
 mod verify_since;
 mod verify_view;
+mod verify_witnessed;
 mod writers;
