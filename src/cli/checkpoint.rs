@@ -58,6 +58,12 @@ impl CheckpointArgs {
         for finding in &outcome.findings {
             messages.warning(&finding.message);
         }
+        if let Some(consistency) = &outcome.consistency {
+            let (size, hashes) = (consistency.old.size, consistency.path.len());
+            messages.note(&format!(
+                "it goes on from the earlier one, of {size} entries; the proof ({hashes} hashes) is in the answer of --json"
+            ));
+        }
         if let Some(file) = &outcome.file {
             messages.note(&format!("kept in {}", file.display()));
         }

@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What calls us on behalf of others, and may never fail them.
 const QUIET: [&str; 5] = ["claude", "codex", "cursor", "auto", "git"];
 
-/// Take down what coding agents and git do, by their hooks
+/// Hooks: of coding agents and git, and a server's guard of its ledger
 #[derive(Args)]
 #[command(after_help = "`install` shows what it changes and writes it; from then on the agent calls
 `git audit hook`. A session becomes a task with an event for each tool, and is

@@ -73,7 +73,14 @@ impl VerifyArgs {
         let report = ops::verify::run(&session.context, options, &mut |progress| bar.tell(progress));
         bar.end();
         let report = report?;
+        session.present();
         verify::report(&mut session.printer, &report)?;
+        if let Some((name, tip)) = &report.other_tip {
+            let (branch, tip) = (&report.branch, tip.short());
+            session
+                .messages
+                .note(&format!("{name} is at commit {tip} and was not looked at: this is your `{branch}`"));
+        }
         if let Some(why) = &report.unremembered {
             session.messages.warning(&format!("this clone does not remember that it was verified: {why}"));
         }

@@ -49,6 +49,17 @@ pub fn build(entry: &Entry, digest: &Digest) -> String {
     message.0
 }
 
+/// The line of a commit message that makes plain git take the commit for an entry's: its subject, or a trailer of ours.
+/// [`Summary::parse`] asks for more.
+pub fn claim(message: &str) -> Option<&str> {
+    let is_subject = |line: &&str| {
+        let mut words = line.strip_prefix("audit: task ").unwrap_or_default().split(' ').skip(1);
+        words.next().is_some_and(|word| Status::from_word(word).is_some()) && words.next() == Some("at")
+    };
+    let is_trailer = |line: &&str| line.starts_with("Audit-") && line.contains(": ");
+    message.lines().next().filter(is_subject).or_else(|| message.lines().find(is_trailer))
+}
+
 /// The subject: `audit: task <task_id> <status> at <timestamp>`.
 pub fn subject(task_id: &TaskId, status: Status, timestamp: Timestamp) -> String {
     format!("audit: task {task_id} {} at {timestamp}", status.as_str())

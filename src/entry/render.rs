@@ -77,6 +77,10 @@ impl<F: Formatter> Formatter for Inert<F> {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Most are: an entry is rendered whenever it is compared with what is stored.
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut plain_from = 0;
         for (position, character) in fragment.char_indices().filter(|(_, character)| is_active(*character)) {
             writer.write_all(&fragment.as_bytes()[plain_from..position])?;

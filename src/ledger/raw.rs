@@ -116,6 +116,15 @@ impl Ledger {
         Ok(self.branch.tip(&self.repository)?.map(ObjectId))
     }
 
+    /// The branch of `origin`, as far as it was fetched, where the clone has a branch of its own that is at another commit:
+    /// its name, and its commit.
+    pub fn other_tip(&self) -> Option<(String, ObjectId)> {
+        let own = self.branch.local_tip(&self.repository).ok()??;
+        let name = self.branch.upstream.trim_start_matches("refs/remotes/").to_owned();
+        let other = self.repository.find_reference(&self.branch.upstream).ok()?.target()?;
+        (other != own).then_some((name, ObjectId(other)))
+    }
+
     /// The commit that `name` stands for: an id, a part of one, a branch, a tag.
     ///
     /// # Errors

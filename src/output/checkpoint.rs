@@ -5,9 +5,8 @@ use super::sanitize::visible;
 use super::v1::{CheckpointAnswer, ProveAnswer};
 use super::{Format, Printer, verify};
 use crate::error::Result;
-use crate::ops::checkpoint::{CheckpointOutcome, Consistency};
+use crate::ops::checkpoint::CheckpointOutcome;
 use crate::ops::prove::ProveOutcome;
-use crate::verify::log::merkle::to_base64;
 
 /// What `checkpoint` made, took in or found.
 ///
@@ -30,17 +29,9 @@ pub fn checkpoint(printer: &mut Printer, outcome: &CheckpointOutcome) -> Result<
             for line in outcome.checkpoint.to_string().lines() {
                 printer.line(&visible(line))?;
             }
-            outcome.consistency.as_ref().map_or(Ok(()), |consistency| extends(printer, consistency))
+            Ok(())
         }
     }
-}
-
-fn extends(printer: &mut Printer, consistency: &Consistency) -> Result<()> {
-    let Consistency { old, path } = consistency;
-    printer.line("")?;
-    printer.line("git-audit/consistency/v1")?;
-    printer.line(&format!("from {} {}", old.size, to_base64(&old.root)))?;
-    path.iter().try_for_each(|hash| printer.line(&to_base64(hash)))
 }
 
 /// What `prove` made.

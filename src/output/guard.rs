@@ -28,11 +28,16 @@ pub fn refusals(messages: &mut Messages, refusals: &[Refusal]) {
 fn way_out(refusal: &Refusal) -> String {
     let text = match refusal.rule {
         "force-push" | "reorder" => {
-            "what is on the server stays first: fetch its branch, run `git switch --detach FETCH_HEAD` and `git merge YOURS`, \
-             and push HEAD"
+            "what is on the server stays first: bring its branch, and merge yours into it; docs/GUARD.md has the commands"
         }
         "delete" => "to stop using a ledger, leave its branch where it is",
         "moved" => "run `git fetch`, and push again",
+        "signature-missing" | "signature-bad" | "signer-unknown" | "signer-expired" | "author-differs" => {
+            "the commit cannot be mended by another: record again with the key and address that the server allows; \
+             docs/SIGNING.md has the commands"
+        }
+        "signature-unchecked" => "the server cannot check signatures: ask who runs it",
+        "policy" => "run `git log -p -1 COMMIT -- .audit/config.toml` to see what it says",
         "malformed" => "git calls this by itself; run `git audit hook install pre-receive` on the server",
         "other-case" => "choose another name",
         _ => "run `git audit verify` in your clone to see the same, and why",

@@ -6,7 +6,7 @@ use super::object::{Item, MODE_FILE};
 use super::report::{Code, Finding};
 use super::timeline::Step;
 use crate::entry::TaskId;
-use crate::entry::message::Summary;
+use crate::entry::message;
 use crate::ledger::ObjectId;
 use crate::ledger::layout::{ROOT, SHARDS, TASKS, task_id_of};
 
@@ -58,10 +58,10 @@ impl Visit<'_> {
         };
         if added.is_empty() && collected.found == 0 {
             let message = message();
-            if let Some(claimed) = std::str::from_utf8(&message).ok().and_then(Summary::parse) {
+            if let Some(line) = std::str::from_utf8(&message).ok().and_then(message::claim) {
                 let message = "the message is that of an entry, and the commit adds none";
                 let finding = Finding::new(Code::MessageWithoutEntry, message);
-                collected.add(finding.evidence(claimed.task_id, serde_json::Value::Null));
+                collected.add(finding.evidence(serde_json::Value::Null, line));
             }
         }
         added

@@ -332,6 +332,10 @@ pub struct Report {
     pub commits: u64,
     /// The root of the Merkle tree over all entries, in base64; `None` where those before `since` are not known.
     pub merkle_root: Option<String>,
+    /// The branch of `origin`, where that is at another commit: it was not looked at.
+    pub other_tip: Option<(String, ObjectId)>,
+    /// Layers that had to be checked.
+    pub required: Vec<Layer>,
     /// How each layer stands.
     pub layers: Vec<(Layer, LayerStatus)>,
     /// Layers that were required, and are not ok.

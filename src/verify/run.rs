@@ -140,19 +140,23 @@ impl<'l> Run<'l> {
             self.pin = Some(pin);
             return;
         }
-        let entries = usize::try_from(pin.entries()).unwrap_or(usize::MAX);
-        let same = self.checked.leaves.get(..entries).map(|leaves| {
-            let mut range = CompactRange::default();
-            range.extend(leaves.iter().map(|leaf| leaf.hash));
-            range == pin.leaves
-        });
-        if has_it && same == Some(true) {
+        if has_it && self.begins_as(&pin) {
             self.pin = Some(pin);
             return;
         }
         let finding = self.what_vanished(&pin, has_it);
         self.findings.add(finding);
         self.pin = Some(pin);
+    }
+
+    /// Whether the first entries are those of the pin.
+    fn begins_as(&self, pin: &Pin) -> bool {
+        let entries = usize::try_from(pin.entries()).unwrap_or(usize::MAX);
+        self.checked.leaves.get(..entries).is_some_and(|leaves| {
+            let mut range = CompactRange::default();
+            range.extend(leaves.iter().map(|leaf| leaf.hash));
+            range == pin.leaves
+        })
     }
 
     fn what_vanished(&self, pin: &Pin, has_it: bool) -> Finding {
@@ -166,6 +170,9 @@ impl<'l> Run<'l> {
         let told = match &gone {
             None => "; the notebook of its entries is damaged, so which of them vanished cannot be said"
                 .to_owned(),
+            Some(gone) if gone.is_empty() && self.begins_as(pin) => {
+                "; all its entries are there in the same order, so commits were rewritten".to_owned()
+            }
             Some(gone) if gone.is_empty() => {
                 "; all its entries are there, in another place or order".to_owned()
             }
@@ -306,6 +313,8 @@ impl<'l> Run<'l> {
             entries,
             commits: self.checked.steps.len() as u64,
             merkle_root: range.map(|range| merkle::to_base64(&range.root())),
+            other_tip: self.ledger.other_tip(),
+            required: options.required.clone(),
             layers,
             lacking,
             first_bad_commit,

@@ -68,6 +68,13 @@ impl Run<'_> {
             found.into_iter().for_each(|finding| self.findings.add(finding));
             self.held = Some(digest);
         }
+        if let Since::Checkpoint(name, checkpoint) = &options.since
+            && !options.keys.is_empty()
+            && checkpoint.verify(&options.keys).is_ok_and(|by| by.is_empty())
+        {
+            let message = format!("{name} is not signed by a key that was given");
+            self.findings.add(Finding::new(Code::CheckpointUnsigned, message));
+        }
         self.judge_signers(&ours, options)
     }
 

@@ -255,6 +255,12 @@ fn the_message_of_an_entry_that_is_not_added_is_found() {
         ledger.commit(task(id).message).put("src/main.c", "int main;").end();
         ledger.verify().finds(&[Code::MessageWithoutEntry]);
     }
+    // Plain git takes the half of it for a task as well.
+    for message in ["audit: task two failed at noon\n", "a chat\n\nAudit-Status: failed\n"] {
+        let mut ledger = Ledger::of(&["one"]);
+        ledger.commit(message).end();
+        ledger.verify().finds(&[Code::MessageWithoutEntry]);
+    }
     // A commit of code may say what it likes otherwise.
     let mut ledger = Ledger::of(&["one"]);
     ledger.commit("audit: task two is not done yet\n").put("src/main.c", "int main;").end();

@@ -11,6 +11,7 @@ use crate::verify::report::{Finding, Layer, LayerStatus, Report, Verdict};
 /// - `verdict`: `valid`, `nothing-found` (in what was checked), `not-valid`, `inconclusive`
 /// - `since`: only what came after this commit was looked at; else `null`
 /// - `merkle_root`: over all entries, base64; `null` where those before `since` are not known
+/// - `required`: the layers without which the verdict is `inconclusive`
 /// - `layers`: each `ok`, `failed` or `not-checked`, and then `why`
 /// - `finding_counts`: all findings by code, of which `findings` has the first thousand each
 #[derive(Debug, Serialize)]
@@ -24,6 +25,7 @@ pub struct VerifyAnswer<'r> {
     commits: u64,
     merkle_root: Option<&'r str>,
     layers: Vec<LayerAnswer<'r>>,
+    required: Vec<&'static str>,
     first_bad_commit: Option<&'r str>,
     findings: Vec<FindingAnswer<'r>>,
     finding_counts: BTreeMap<&'static str, u64>,
@@ -120,6 +122,7 @@ impl<'r> From<&'r Report> for VerifyAnswer<'r> {
             commits: report.commits,
             merkle_root: report.merkle_root.as_deref(),
             layers: report.layers.iter().map(layer).collect(),
+            required: report.required.iter().map(|layer| layer.as_str()).collect(),
             first_bad_commit: report.first_bad_commit.as_deref(),
             findings: report.findings.iter().map(FindingAnswer::new).collect(),
             finding_counts: report.counts.iter().map(|(code, count)| (code.as_str(), *count)).collect(),
