@@ -76,13 +76,6 @@ fn human(printer: &mut Printer, report: &Report) -> Result<()> {
         };
         printer.line(&format!("  {:width$}  {}", layer.as_str(), style.paint(&text, color)))?;
     }
-    let lacking = report.layers.iter().filter(|(layer, _)| report.required.contains(layer));
-    let lacking = lacking.filter(|(_, status)| matches!(status, LayerStatus::NotChecked(_)));
-    let lacking: Vec<_> = lacking.map(|(layer, _)| layer.as_str()).collect();
-    if !lacking.is_empty() {
-        printer.line("")?;
-        printer.line(&format!("required, and not checked: {}", lacking.join(", ")))?;
-    }
     if let Some(commit) = &report.first_bad_commit {
         printer.line("")?;
         printer.line(&format!("the first bad commit is {}", Style::Id.paint(&visible(commit), color)))?;

@@ -155,7 +155,7 @@ fn what_the_server_has_stays_first() {
     server.sandbox.git(&["config", "audit.branch", "theirs"]);
     server.sandbox.record("c", &[]);
     server.sandbox.git_as_user(&["merge", "--quiet", "--no-edit", "main"]);
-    server.refuses(&["theirs:main"], "reorder").says("git merge");
+    server.refuses(&["theirs:main"], "reorder").says("merge yours into it");
     server.sandbox.git(&["checkout", "--quiet", "-B", "theirs", "main"]);
     let brought = server.sandbox.git(&["rev-parse", "theirs@{1}^1"]);
     server.sandbox.git_as_user(&["merge", "--quiet", "--no-edit", brought.trim()]);

@@ -314,7 +314,7 @@ fn what_held_when_it_was_verified_is_not_asked_of_the_notebook_again() {
 
 /// What it costs to look at a few new entries beside checkpoints, as a ratio: it must not grow with the ledger.
 #[test]
-#[ignore = "takes a minute; run it by name"]
+#[ignore = "takes minutes; run it by name"]
 fn since_the_pin_costs_the_same_with_checkpoints_of_a_large_ledger() {
     let Some((sandbox, log)) = ledger(0) else { return };
     let many: String = (0..100_000).map(|number| format!("{}\n", entry(&format!("t-{number}")))).collect();
