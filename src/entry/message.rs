@@ -57,7 +57,9 @@ pub fn claim(message: &str) -> Option<&str> {
         words.next().is_some_and(|word| Status::from_word(word).is_some()) && words.next() == Some("at")
     };
     let is_trailer = |line: &&str| line.starts_with("Audit-") && line.contains(": ");
-    message.lines().next().filter(is_subject).or_else(|| message.lines().find(is_trailer))
+    // git skips what is empty before it.
+    let first = message.lines().find(|line| !line.trim().is_empty());
+    first.filter(is_subject).or_else(|| message.lines().find(is_trailer))
 }
 
 /// The subject: `audit: task <task_id> <status> at <timestamp>`.

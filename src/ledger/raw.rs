@@ -26,6 +26,8 @@ const LIMIT_BYTES: usize = 16 << 20;
 /// What a reader keeps: of directories, of what others are deltas of, and of packs; each so much. Between two commits to
 /// one of 4,096 shards, 12 MB of directories pass.
 const KEPT_BYTES: usize = 14 << 20;
+/// Files that may be open at a time.
+const MOST_FILES: u64 = 8192;
 /// Repositories that borrow from each other in a line; git follows five.
 const MAX_ALTERNATES: usize = 5;
 
@@ -139,7 +141,8 @@ impl Ledger {
 
     /// Commits that `.git/shallow` says are cut off from their parents.
     pub fn shallow_commits(&self) -> HashSet<ObjectId> {
-        let text = fs::read_to_string(self.common_directory().join("shallow")).unwrap_or_default();
+        let text = read_at_most(&self.common_directory().join("shallow"), LIMIT_BYTES).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
         text.lines().filter_map(ObjectId::parse).collect()
     }
 
@@ -179,7 +182,8 @@ impl RawStore {
         if self.directories.contains(&directory) {
             return;
         }
-        let alternates = fs::read_to_string(directory.join("info/alternates")).unwrap_or_default();
+        let alternates = read_at_most(&directory.join("info/alternates"), LIMIT_BYTES).unwrap_or_default();
+        let alternates = String::from_utf8_lossy(&alternates);
         let lines = alternates.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let borrowed: Vec<_> = lines.map(|line| directory.join(line)).collect();
         self.directories.push(directory);
@@ -203,6 +207,7 @@ impl RawStore {
 
     /// Reads objects. Nothing is opened before the first is asked for.
     pub fn open(&self) -> RawObjects {
+        allow_many_files();
         RawObjects {
             places: self.directories.iter().map(|directory| Place::at(directory, self.format)).collect(),
             format: self.format,
@@ -332,6 +337,16 @@ impl Place {
             }
         }))
     }
+}
+
+/// Each reader keeps every pack open: enough files, if the system lets this process have them, that a repository of many
+/// packs is not taken for one that lacks objects. Not all it would let us have: programs that we start close each.
+fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
+    limit.current = limit.current.map(|current| current.max(most));
+    _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// A regular file, as no other kind is an object: reading a named pipe would wait for ever.

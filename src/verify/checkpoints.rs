@@ -193,6 +193,10 @@ fn fork(one: (&str, &Checkpoint), other: (&str, &Checkpoint)) -> Finding {
 pub fn read(path: &Path) -> Result<std::result::Result<Checkpoint, String>> {
     let failed = |error| Error::io(format!("read {}", path.display()), error);
     let mut bytes = Vec::new();
+    // Reading a named pipe would wait for ever.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(failed(std::io::Error::other("it is no regular file")));
+    }
     let file = File::open(path).map_err(failed)?;
     file.take(MAX_NOTE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     Ok(Checkpoint::parse(&bytes))

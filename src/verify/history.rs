@@ -58,7 +58,8 @@ impl Visit<'_> {
         };
         if added.is_empty() && collected.found == 0 {
             let message = message();
-            if let Some(line) = std::str::from_utf8(&message).ok().and_then(message::claim) {
+            // A byte that is none of UTF-8 does not keep git from showing the rest.
+            if let Some(line) = message::claim(&String::from_utf8_lossy(&message)) {
                 let message = "the message is that of an entry, and the commit adds none";
                 let finding = Finding::new(Code::MessageWithoutEntry, message);
                 collected.add(finding.evidence(serde_json::Value::Null, line));

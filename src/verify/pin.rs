@@ -101,6 +101,9 @@ impl<'l> Memory<'l> {
     /// # Errors
     /// It is there and cannot be read, in words.
     pub fn pin(&self) -> std::result::Result<Option<Pin>, String> {
+        if is_odd(&self.pin) {
+            return Err("it is no regular file".to_owned());
+        }
         let text = match fs::read_to_string(&self.pin) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -114,6 +117,9 @@ impl<'l> Memory<'l> {
     /// What the notebook says of the pin's entries, in order; `None`: it does not fit the pin.
     pub fn noted(&self, pin: &Pin) -> Option<Vec<Noted>> {
         let mut text = String::new();
+        if is_odd(&self.notebook) {
+            return None;
+        }
         File::open(&self.notebook).ok()?.take(pin.notebook_bytes).read_to_string(&mut text).ok()?;
         if chained(String::new(), &text) != pin.notebook {
             return None;
@@ -129,6 +135,11 @@ impl<'l> Memory<'l> {
     pub fn remember(&self, before: Option<&Pin>, now: Verified<'_>) -> Result<()> {
         let io = |error| Error::io(format!("write {}", self.notebook.display()), error);
         self.ledger.make_state_directory(&self.directory)?;
+        let draft = self.draft();
+        if let Some(odd) = [&self.notebook, &self.pin, &draft].into_iter().find(|path| is_odd(path)) {
+            let why = std::io::Error::other("it is no regular file, and nothing is written through it");
+            return Err(Error::io(format!("write {}", odd.display()), why));
+        }
         let options = File::options().read(true).write(true).create(true).truncate(false).clone();
         let mut notebook = options.open(&self.notebook).map_err(io)?;
         self.ledger.share(&self.notebook);
@@ -170,15 +181,24 @@ impl<'l> Memory<'l> {
         self.write(&pin)
     }
 
+    fn draft(&self) -> PathBuf {
+        self.pin.with_extension("draft")
+    }
+
     fn write(&self, pin: &Pin) -> Result<()> {
         let io = |error| Error::io(format!("write {}", self.pin.display()), error);
         let text = serde_json::to_string_pretty(pin).map_err(|error| io(error.into()))?;
-        let draft = self.pin.with_extension("draft");
+        let draft = self.draft();
         let mut file = File::create(&draft).map_err(io)?;
         self.ledger.share(&draft);
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
         fs::rename(&draft, &self.pin).map_err(io)
     }
+}
+
+/// Something is there that is no regular file: a link to elsewhere, a pipe that would be waited for.
+fn is_odd(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
 }
 
 /// A history that was verified.

@@ -9,7 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::entry::TaskId;
+use crate::entry::text::truncate;
 use crate::ledger::ObjectId;
+
+/// The most of one side of a finding's evidence.
+const MAX_EVIDENCE_BYTES: usize = 64 << 10;
 
 /// A part of the evidence, checked by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -277,7 +281,23 @@ impl Finding {
 
     /// With what should be there, and what is.
     pub fn evidence(self, expected: impl Into<Value>, actual: impl Into<Value>) -> Self {
-        Self { expected: Some(expected.into()), actual: Some(actual.into()), ..self }
+        Self { expected: Some(cut(expected.into())), actual: Some(cut(actual.into())), ..self }
+    }
+}
+
+/// Evidence is quoted, not copied: what is looked at may have been made to be long.
+fn cut(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(truncate(&text, MAX_EVIDENCE_BYTES)),
+        Value::Array(_) | Value::Object(_) => {
+            let text = value.to_string();
+            if text.len() <= MAX_EVIDENCE_BYTES {
+                value
+            } else {
+                Value::String(truncate(&text, MAX_EVIDENCE_BYTES))
+            }
+        }
+        short => short,
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Run<'l> {
     pub memory: Memory<'l>,
     /// What was verified here before.
     pub pin: Option<Pin>,
+    /// There is a pin, and it cannot be read.
+    is_pin_damaged: bool,
     /// What is gone on from.
     pub start: Option<Start>,
     pub checked: Checked,
@@ -44,14 +46,21 @@ impl<'l> Run<'l> {
         let memory = Memory::of(ledger);
         let mut states = BTreeMap::new();
         let pin = memory.pin().unwrap_or_else(|why| {
-            let why = format!("{} cannot be read: {why}", memory.path().display());
+            let file = memory.path().display();
+            let why = format!("{file} cannot be read: {why}; nothing is remembered until it is removed");
             states.insert(Layer::Pin, LayerStatus::NotChecked(why));
             None
         });
+        // What somebody made unreadable is not replaced in silence: it may be what knew better.
+        let is_pin_damaged = states.contains_key(&Layer::Pin) && memory.path().symlink_metadata().is_ok();
         let pinned = pin.clone().and_then(|pin| Some((pin.commit_id()?, pin)));
         let is_here = |id: &ObjectId| ledger.raw_objects().open().read(*id, Kind::Commit).is_ok();
         let start = match &options.since {
             Since::Beginning => None,
+            // What is held against the ledger is compared with all of it; without the notebook, that has to be read.
+            Since::Checkpoint(..) if pinned.as_ref().is_none_or(|(_, pin)| memory.noted(pin).is_none()) => {
+                None
+            }
             // One that is gone is not part of the history any more, which the whole of it shows.
             Since::Pin | Since::Checkpoint(..) => {
                 pinned.filter(|(id, _)| is_here(id)).map(|(id, pin)| (id, Some(pin)))
@@ -69,6 +78,7 @@ impl<'l> Run<'l> {
             states,
             memory,
             pin,
+            is_pin_damaged,
             start,
             checked: Checked::default(),
             held: None,
@@ -224,7 +234,10 @@ impl<'l> Run<'l> {
     pub fn is_sound(&self) -> bool {
         let is_checked = |layer| self.states.get(&layer) == Some(&LayerStatus::Ok);
         let mut layers = [Layer::Objects, Layer::History, Layer::Entries].into_iter();
-        layers.all(is_checked) && self.checked.unread == 0 && !self.findings.has(Severity::Error)
+        layers.all(is_checked)
+            && self.checked.unread == 0
+            && !self.is_pin_damaged
+            && !self.findings.has(Severity::Error)
     }
 
     /// Remembers what was verified.
@@ -288,6 +301,7 @@ impl<'l> Run<'l> {
             || self.findings.has(Severity::Inconclusive)
             || !self.checked.timeline.shallow.is_empty()
             || !lacking.is_empty()
+            || self.is_pin_damaged
         {
             Verdict::Inconclusive
         } else if self.start.is_none() && layers.iter().all(|(_, state)| *state == LayerStatus::Ok) {
@@ -298,14 +312,8 @@ impl<'l> Run<'l> {
         let unremembered =
             if self.is_sound() { self.remember().err().map(|error| error.to_string()) } else { None };
         let counts = self.findings.counts().clone();
+        let first_bad_commit = self.findings.first_bad_commit().map(str::to_owned);
         let findings = self.findings.into_list();
-        let first_bad_commit = findings
-            .iter()
-            .filter(|finding| finding.code.severity() == Severity::Error)
-            // What this clone or somebody else knew of is not in this history.
-            .filter(|finding| !matches!(finding.code.layer(), Layer::Pin | Layer::Checkpoints))
-            .find(|finding| finding.commit.is_some())
-            .and_then(|finding| finding.commit.clone());
         Report {
             branch: self.ledger.branch().to_owned(),
             head: self.tip,

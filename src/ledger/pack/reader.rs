@@ -432,6 +432,10 @@ fn find_in(file: &[u8], mut low: u64, mut high: u64, id: &[u8]) -> Option<u64> {
 impl Pack {
     fn open(index: &Path) -> Option<Self> {
         let path = index.with_extension("pack");
+        // Opening a named pipe would wait for ever.
+        if [path.as_path(), index].iter().any(|path| !path.metadata().is_ok_and(|found| found.is_file())) {
+            return None;
+        }
         let file = File::open(&path).ok()?;
         Some(Self { path, file, index: Index::open(index)? })
     }
