@@ -110,7 +110,10 @@ impl Engine<'_> {
         let done = AtomicUsize::new(0);
         let work = |watch: &mut dyn FnMut(usize)| {
             let objects = self.store.open();
-            while let Ok((place, steps)) = lock(&take).recv() {
+            loop {
+                // Let go of before the work: the others take, too.
+                let taken = lock(&take).recv();
+                let Ok((place, steps)) = taken else { break };
                 let stretch = self.stretch(place, steps, &objects, &mut || {
                     watch(done.fetch_add(1, Ordering::Relaxed) + 1);
                 });
